@@ -1,0 +1,160 @@
+"""Money: exact decimals with an ISO 4217 currency, in Python, in Postgres and in Polars.
+
+Nothing here rounds silently: an amount that doesn't fit is refused, never adjusted. Amounts are numeric(19,4)
+in the database; a currency's own exponent (0 for JPY, 2 for EUR, 3 for BHD) is checked separately.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+PRECISION = 19
+SCALE = 4
+AMOUNT = pl.Decimal(PRECISION, SCALE)
+"""The Polars type of every amount column."""
+
+_LIMIT = Decimal(10) ** (PRECISION - SCALE)
+_STRICT = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+# The same as _STRICT, and at most 15 digits before and 4 after the point once padding zeros are set aside.
+_FITTING = r"^[+-]?0*\d{1,15}(\.\d{1,4}0*)?$"
+
+# ISO 4217, 2026: every active code whose minor unit isn't 2, then those whose minor unit is.
+_EXPONENTS: dict[str, int] = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+    **dict.fromkeys(
+        (
+            "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF "
+            "CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ "
+            "GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD "
+            "MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON "
+            "RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
+            "UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG"
+        ).split(),
+        2,
+    ),
+}
+
+
+class MoneyInvalid(ValueError):
+    """An amount or a currency that can't be kept as it is; the message quotes it."""
+
+
+def exponent(currency: str) -> int:
+    """How many decimals ISO 4217 gives `currency`; raises MoneyInvalid for a code that it doesn't have."""
+    try:
+        return _EXPONENTS[currency]
+    except KeyError:
+        raise MoneyInvalid(f"{currency!r} is no ISO 4217 currency code") from None
+
+
+def currencies() -> frozenset[str]:
+    """Every ISO 4217 code that is known here."""
+    return frozenset(_EXPONENTS)
+
+
+def exact(amount: Decimal) -> Decimal:
+    """`amount` itself if numeric(19,4) holds it exactly; otherwise raises MoneyInvalid."""
+    if not isinstance(amount, Decimal):
+        raise MoneyInvalid(f"an amount is a Decimal, not {type(amount).__name__} ({amount!r})")
+    if not amount.is_finite():
+        raise MoneyInvalid(f"{amount} is no amount")
+    if abs(amount) >= _LIMIT:
+        raise MoneyInvalid(f"{amount} has more than {PRECISION - SCALE} digits before the point")
+    if decimals(amount) > SCALE:
+        raise MoneyInvalid(f"{amount} has more than {SCALE} decimals and isn't rounded silently")
+    return amount
+
+
+def decimals(amount: Decimal) -> int:
+    """How many decimals `amount` really has; trailing zeros don't count."""
+    found = amount.normalize().as_tuple().exponent if amount else 0
+    return max(0, -int(found))
+
+
+def parse(text: str) -> Decimal:
+    """A decimal number as text ('-12.30'), exactly. No exponent, no grouping, no blanks; else MoneyInvalid."""
+    if not _STRICT.fullmatch(text):
+        raise MoneyInvalid(f"{text!r} is no plain decimal number")
+    return exact(Decimal(text))
+
+
+@dataclass(frozen=True)
+class Money:
+    """An exact amount in one currency. Adding two currencies raises; so do more decimals than the currency has."""
+
+    amount: Decimal
+    currency: str
+
+    def __post_init__(self) -> None:
+        if decimals(exact(self.amount)) > exponent(self.currency):
+            raise MoneyInvalid(f"{self.amount} {self.currency}: the currency has {exponent(self.currency)} decimals")
+
+    def __add__(self, other: Money) -> Money:
+        return Money(self.amount + self._same(other).amount, self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        return Money(self.amount - self._same(other).amount, self.currency)
+
+    def __neg__(self) -> Money:
+        return Money(-self.amount, self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.{exponent(self.currency)}f} {self.currency}"
+
+    def _same(self, other: Money) -> Money:
+        if other.currency != self.currency:
+            raise MoneyInvalid(f"{self.currency} and {other.currency} don't add up without a rate")
+        return other
+
+
+class Amount(TypeDecorator[Decimal]):
+    """numeric(19,4) that refuses on the way in what the database would round or take: NaN, infinities, floats."""
+
+    impl = sa.Numeric(PRECISION, SCALE)
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Decimal | None:
+        return None if value is None else exact(value)
+
+    def process_literal_param(self, value: Decimal | None, dialect: sa.Dialect) -> str:
+        return "NULL" if value is None else str(exact(value))
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        """Comparisons with an amount are bound as amounts, so they refuse the same values."""
+        return self
+
+
+def amount_check(column: str, *, name: str | None = None) -> sa.CheckConstraint:
+    """A CHECK that keeps NaN out of `column`: numeric(19,4) refuses infinities itself, and NaN passes `>= 0`."""
+    return sa.CheckConstraint(f"{column} <> 'NaN'::numeric", name=name or f"{column}_is_a_number")
+
+
+def parse_amount(text: pl.Expr) -> pl.Expr:
+    """Decimal text as AMOUNT, exactly; null where it is no plain decimal number or doesn't fit numeric(19,4)."""
+    fits = text.str.contains(_FITTING)
+    # Zeros beyond the fourth decimal carry nothing, and the cast would round only what they don't hide.
+    return pl.when(fits).then(text.str.strip_prefix("+")).otherwise(None).cast(AMOUNT, strict=False)
+
+
+def fits_currency(amount: pl.Expr, currency: pl.Expr) -> pl.Expr:
+    """Whether an AMOUNT has no more decimals than its currency allows; False for unknown codes, null for nulls."""
+    digits = currency.replace_strict(_EXPONENTS, default=None, return_dtype=pl.Int32)
+    checks = pl.lit(False)
+    for places in sorted(set(_EXPONENTS.values())):
+        checks = pl.when(digits == places).then(_has_at_most(amount, places)).otherwise(checks)
+    return pl.when(amount.is_null() | currency.is_null()).then(None).otherwise(checks)
+
+
+def _has_at_most(amount: pl.Expr, places: int) -> pl.Expr:
+    if places >= SCALE:
+        return pl.lit(True)
+    return amount.cast(pl.String).str.contains(rf"\.\d{{{places}}}0{{{SCALE - places}}}$")
