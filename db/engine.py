@@ -80,17 +80,16 @@ def writing(engine: sa.Engine, scope: Scope | None = None) -> Iterator[Writing]:
     With a `scope` it runs as the pages' role, bound to the scope's regions. Raises CommitUnknown when the
     connection is lost during the commit; every other database error means that nothing was written.
     """
-    with engine.connect() as connection:
-        with connection.begin() as transaction:
-            if scope is not None:
-                _bind(connection, scope)
-            yield Writing(Reading(connection))
-            try:
-                transaction.commit()
-            except sa.exc.DBAPIError as error:
-                if _outcome_unknown(error):
-                    raise CommitUnknown(f"the connection was lost during COMMIT: {error.orig}") from error
-                raise
+    with engine.connect() as connection, connection.begin() as transaction:
+        if scope is not None:
+            _bind(connection, scope)
+        yield Writing(Reading(connection))
+        try:
+            transaction.commit()
+        except sa.exc.DBAPIError as error:
+            if _outcome_unknown(error):
+                raise CommitUnknown(f"the connection was lost during COMMIT: {error.orig}") from error
+            raise
 
 
 @contextmanager

@@ -25,22 +25,21 @@ _STRICT = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 # The same as _STRICT, and at most 15 digits before and 4 after the point once padding zeros are set aside.
 _FITTING = r"^[+-]?0*\d{1,15}(\.\d{1,4}0*)?$"
 
-# ISO 4217, 2026: every active code whose minor unit isn't 2, then those whose minor unit is.
-_EXPONENTS: dict[str, int] = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
-    **dict.fromkeys(
-        (
-            "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF "
-            "CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ "
-            "GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD "
-            "MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON "
-            "RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
-            "UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG"
-        ).split(),
-        2,
-    ),
+# ISO 4217 in 2026: every active code, by the number of its decimals.
+_NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+_FOUR_DECIMALS = "CLF UYW"
+_TWO_DECIMALS = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW
+CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR
+ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV
+MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD
+SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
+"""
+_EXPONENTS = {
+    code: places
+    for codes, places in ((_NO_DECIMALS, 0), (_TWO_DECIMALS, 2), (_THREE_DECIMALS, 3), (_FOUR_DECIMALS, 4))
+    for code in codes.split()
 }
 
 
@@ -61,8 +60,10 @@ def currencies() -> frozenset[str]:
     return frozenset(_EXPONENTS)
 
 
-def exact(amount: Decimal) -> Decimal:
-    """`amount` itself if numeric(19,4) holds it exactly; otherwise raises MoneyInvalid."""
+def exact(amount: Decimal | int) -> Decimal:
+    """`amount` as the Decimal that numeric(19,4) holds exactly; raises MoneyInvalid if there is none."""
+    if isinstance(amount, int) and not isinstance(amount, bool):
+        amount = Decimal(amount)
     if not isinstance(amount, Decimal):
         raise MoneyInvalid(f"an amount is a Decimal, not {type(amount).__name__} ({amount!r})")
     if not amount.is_finite():
@@ -133,9 +134,9 @@ class Amount(TypeDecorator[Decimal]):
         return self
 
 
-def amount_check(column: str, *, name: str | None = None) -> sa.CheckConstraint:
-    """A CHECK that keeps NaN out of `column`: numeric(19,4) refuses infinities itself, and NaN passes `>= 0`."""
-    return sa.CheckConstraint(f"{column} <> 'NaN'::numeric", name=name or f"{column}_is_a_number")
+def amount_check(column: str) -> sa.CheckConstraint:
+    """A CHECK that keeps NaN out of `column`: `>= 0` alone lets it pass; infinities overflow the precision."""
+    return sa.CheckConstraint(f"{column} <> 'NaN'", name=f"{column}_finite")
 
 
 def parse_amount(text: pl.Expr) -> pl.Expr:

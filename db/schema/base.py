@@ -8,6 +8,8 @@ from decimal import Decimal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from db.money import Amount, amount_check
+
 SCHEMAS = ("raw", "canonical", "process", "measure", "governance")
 
 metadata = sa.MetaData(
@@ -37,8 +39,8 @@ def day(name: str, *, null: bool = True) -> sa.Column[date]:
 
 
 def amount(name: str, *, null: bool = True) -> sa.Column[Decimal]:
-    """Money: numeric(19,4), NaN refused by the database (`>= 0` alone would let NaN pass; infinities overflow the precision)."""
-    return sa.Column(name, sa.Numeric(19, 4), sa.CheckConstraint(f"{name} <> 'NaN'", name=f"{name}_finite"), nullable=null)
+    """Money: numeric(19,4); NaN, infinities and silent rounding are refused."""
+    return sa.Column(name, Amount, amount_check(name), nullable=null)
 
 
 def currency(name: str = "currency", *, null: bool = True) -> sa.Column[str]:

@@ -21,10 +21,13 @@ _VISIBLE = (
 _ROLE = f"""
 do $$ begin
   if not exists (select from pg_roles where rolname = '{PAGES_ROLE}') then
-    create role {PAGES_ROLE} nologin;
+    begin
+      create role {PAGES_ROLE} nologin;
+    exception when duplicate_object or unique_violation then null;
+    end;
+    execute format('grant {PAGES_ROLE} to %I', current_user);
   end if;
 exception
-  when duplicate_object or unique_violation then null;
   when insufficient_privilege then
     raise exception 'role {PAGES_ROLE} is missing and this user may not create roles'
       using hint = 'ask the database administrator for: create role {PAGES_ROLE} nologin; grant {PAGES_ROLE} to <this user>';
