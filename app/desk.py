@@ -58,7 +58,8 @@ class Amount:
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One figure of Today. `value` None with `why_missing` set when it can't be computed; `sync_share`: the part (same unit)
-    that synchronisation delay did to it."""
+    that synchronisation delay did to it.
+    """
 
     slug: str
     title: str
@@ -143,7 +144,8 @@ class ReceivablesFilter:
 class Receivables:
     """Frames (Polars): `cohorts`: week, p50, p90, p95, invoices, cleared, settled_share, group (one line per group of the dimension and 'all');
     `breakdown`: key, name, invoices, p50, p90, p95, late_share, open, overdue; `aging`: bucket, amount, disputed, count;
-    `survival`: day, share_paid, share_amount_paid; `figures`: tiles of the DSO family; amounts in `currency`."""
+    `survival`: day, share_paid, share_amount_paid; `figures`: tiles of the DSO family; amounts in `currency`.
+    """
 
     as_of: datetime
     currency: str
@@ -171,7 +173,8 @@ class Cash:
     """`positions`: account, legal_entity, region, currency, amount, amount_reporting, as_of_date, balance_type, source;
     `fan`: week, p10, p50, p90, minimum (running position in `currency`); `bridge`: step, amount, kind (total|cause|sync);
     `bridge_items`: the items behind the chosen cause: number, customer, expected, actual, amount, cause, connection, late_by, raw_record_id;
-    `accuracy`: horizon, wape, bias, inflow (bool)."""
+    `accuracy`: horizon, wape, bias, inflow (bool).
+    """
 
     as_of: datetime
     currency: str
@@ -219,7 +222,8 @@ class Case:
 class Exposure:
     """`customers`: party_id, number, name, region, exposure, credit_limit, utilisation, limit_state, overdue, open_orders, open_receivables,
     undelivered_contracts, secured; `breaches`: party_id, name, region, opened_at, cleared_at, peak, latest, limit_amount;
-    `decisions`: id, decided_at, subject, customer, outcome, amount, currency, rule, reasons, region."""
+    `decisions`: id, decided_at, subject, customer, outcome, amount, currency, rule, reasons, region.
+    """
 
     as_of: datetime
     currency: str

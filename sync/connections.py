@@ -43,7 +43,8 @@ class StreamSettings(_Entry):
 
 class Connection(_Entry):
     """One system as we reach it. `options` are the adapter's own settings; `secrets` name where each secret lies:
-    `env:NAME` or `file:PATH`, never the secret itself."""
+    `env:NAME` or `file:PATH`, never the secret itself.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     system: str

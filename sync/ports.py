@@ -188,4 +188,3 @@ class Probing(Protocol):
     """A source that can prove its address, credentials, permissions and fields."""
 
     def probe(self, *, now: datetime) -> Iterator[Finding]: ...
-

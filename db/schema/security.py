@@ -14,8 +14,7 @@ PAGES_ROLE = "tidegate_pages"
 """The role of pages and API: reads what its regions allow and submits commands; owns nothing."""
 
 _VISIBLE = (
-    "(current_setting('tidegate.regions', true) = '*'"
-    " or {column} = any(string_to_array(current_setting('tidegate.regions', true), ',')))"
+    "(current_setting('tidegate.regions', true) = '*' or {column} = any(string_to_array(current_setting('tidegate.regions', true), ',')))"
 )
 
 _ROLE = f"""
@@ -89,13 +88,10 @@ end $$
 
 _AUDIT_TRIGGERS = (
     "create trigger audit_append before insert on governance.audit for each row execute function governance.audit_append()",
-    "create trigger audit_keep before update or delete on governance.audit"
-    " for each row execute function governance.append_only()",
-    "create trigger audit_keep_all before truncate on governance.audit"
-    " for each statement execute function governance.append_only()",
+    "create trigger audit_keep before update or delete on governance.audit for each row execute function governance.append_only()",
+    "create trigger audit_keep_all before truncate on governance.audit for each statement execute function governance.append_only()",
     "create trigger effect_keep before delete on process.effect for each row execute function governance.append_only()",
-    "create trigger effect_keep_all before truncate on process.effect"
-    " for each statement execute function governance.append_only()",
+    "create trigger effect_keep_all before truncate on process.effect for each statement execute function governance.append_only()",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, cast
 
-from sync.connections import Connection, ConfigError, Landscape
+from sync.connections import ConfigError, Connection, Landscape
 from sync.ports import Source, Target
 
 SYSTEMS: dict[str, str] = {
