@@ -5,6 +5,7 @@ Only until the first release: from then on a change of the schema is a new revis
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,7 +36,15 @@ def schema_sql() -> str:
         statements.append(str(statement.compile(dialect=dialect)).strip())
 
     metadata.create_all(sa.create_mock_engine("postgresql+psycopg://", collect), checkfirst=False)
-    return "".join(f"{statement.rstrip(';')};\n\n" for statement in statements)
+    return "".join(f"{statement.rstrip(';')};\n\n" for statement in _in_order(statements))
+
+
+def _in_order(statements: list[str]) -> list[str]:
+    """The same statements, each run of indexes sorted: SQLAlchemy keeps a table's indexes in a set."""
+    ordered: list[str] = []
+    for is_index, run in groupby(statements, lambda statement: statement.startswith(("CREATE INDEX", "CREATE UNIQUE"))):
+        ordered += sorted(run) if is_index else run
+    return ordered
 
 
 def queue_sql() -> str:
