@@ -28,7 +28,7 @@ class DeskError(Exception):
 
 
 class NotAllowed(DeskError):
-    """This person may not do that."""
+    """The person may not do that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,19 +107,25 @@ def _row_security() -> list[str]:
             f"alter table {name} force row level security",
             f"create policy by_region on {name} using ({_VISIBLE.format(column=column)})",
         ]
+    own = "actor = current_setting('tidegate.actor', true) or current_setting('tidegate.regions', true) = '*'"
+    statements += [
+        "alter table process.command enable row level security",
+        "alter table process.command force row level security",
+        f"create policy by_actor on process.command using ({own})",
+    ]
     return statements
 
 
 def _grants() -> list[str]:
     statements = [f"grant usage on schema {schema} to {PAGES_ROLE}" for schema in SCHEMAS]
-    statements += [f"grant select on all tables in schema {schema} to {PAGES_ROLE}" for schema in SCHEMAS]
+    # Not `all tables` of raw: a partition read directly would not ask its parent's policy.
+    statements += [f"grant select on all tables in schema {schema} to {PAGES_ROLE}" for schema in SCHEMAS if schema != "raw"]
     statements += [
-        f"revoke select on governance.api_token from {PAGES_ROLE}",
+        f"grant select on raw.page to {PAGES_ROLE}",
+        f"revoke select on governance.api_token, measure.forecast_run, measure.touched from {PAGES_ROLE}",
+        f"grant select (id, made_at, cut_off, items) on measure.forecast_run to {PAGES_ROLE}",
         f"grant insert on process.command, process.command_item, governance.audit to {PAGES_ROLE}",
         f"grant usage on all sequences in schema process, governance to {PAGES_ROLE}",
-        "create view raw.record_page with (security_invoker = true) as select id as page_id, connection, stream, kind, name,"
-        " content_type, encoding, digest, byte_count, record_count, headers, recorded_at, region from raw.page",
-        f"grant select on raw.record_page to {PAGES_ROLE}",
     ]
     return statements
 
