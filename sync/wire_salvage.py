@@ -1,0 +1,71 @@
+"""The slow road into a JSON page that a strict parser refuses, so that one NaN costs one record and not the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+def salvage(body: bytes, path: tuple[str, ...]) -> tuple[list[bytes], dict[str, Any]] | None:
+    """The records of the array at `path`, cut out by their places, and the members beside it; None when that fails too."""
+    try:
+        text = body.decode("utf-8")
+        at = _after_blank(text, 0)
+        for step in path[:-1]:
+            at = next(start for key, start, _ in _members(text, at) if key == step)
+        members = {key: (start, end) for key, start, end in _members(text, at)}
+        places = _elements(text, members[path[-1]][0])
+        records = [text[start:end].encode() for start, end in places]
+        beside = {k: json.loads(text[s:e], parse_float=Decimal) for k, (s, e) in members.items() if k != path[-1]}
+    except (ValueError, KeyError, StopIteration, IndexError, RecursionError):
+        return None
+    return records, beside
+
+
+def _after_blank(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at
+
+
+def _members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
+    """The members of the object that opens at `at`: key, where its value begins, where it ends."""
+    scan = json.JSONDecoder().raw_decode
+    _expect(text, at, "{")
+    at = _after_blank(text, at + 1)
+    while text[at] != "}":
+        key, at = scan(text, at)
+        at = _after_blank(text, at)
+        _expect(text, at, ":")
+        start = _after_blank(text, at + 1)
+        end = scan(text, start)[1]
+        yield key, start, end
+        at = _after_comma(text, end, "}")
+
+
+def _elements(text: str, at: int) -> Iterator[tuple[int, int]]:
+    """Where each element of the array that opens at `at` begins and ends."""
+    scan = json.JSONDecoder().raw_decode
+    _expect(text, at, "[")
+    at = _after_blank(text, at + 1)
+    while text[at] != "]":
+        end = scan(text, at)[1]
+        yield at, end
+        at = _after_comma(text, end, "]")
+
+
+def _after_comma(text: str, at: int, closing: str) -> int:
+    at = _after_blank(text, at)
+    if text[at] == ",":
+        return _after_blank(text, at + 1)
+    _expect(text, at, closing)
+    return at
+
+
+def _expect(text: str, at: int, sign: str) -> None:
+    if text[at] != sign:
+        raise ValueError(f"expected {sign} at {at}")
