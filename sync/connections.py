@@ -18,6 +18,22 @@ class ConfigError(Exception):
     """The connections file is wrong; the message names the file, the entry and what to do."""
 
 
+def read_secret(reference: str, environ: Mapping[str, str] | None = None) -> SecretStr:
+    """The secret that `reference` (env:NAME or file:PATH) points at. Raises ConfigError naming the reference only."""
+    kind, _, place = reference.partition(":")
+    value: str | None = None
+    if kind == "env":
+        value = (environ if environ is not None else os.environ).get(place)
+    elif kind == "file":
+        path = Path(place).expanduser()
+        value = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    else:
+        raise ConfigError("a secret is given by reference only, env:NAME or file:PATH")
+    if not value:
+        raise ConfigError(f"nothing is at {reference}: set it there, then try again")
+    return SecretStr(value)
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,15 +94,10 @@ class Connection(_Entry):
         reference = self.secrets.get(name)
         if reference is None:
             raise ConfigError(f"connection {self.name} names no secret {name!r}: add it under [connection.secrets]")
-        kind, _, place = reference.partition(":")
-        if kind == "env":
-            value = (environ if environ is not None else os.environ).get(place)
-        else:
-            path = Path(place).expanduser()
-            value = path.read_text(encoding="utf-8").strip() if path.is_file() else None
-        if not value:
-            raise ConfigError(f"connection {self.name}: secret {name!r} is not at {reference}: set it there, then try again")
-        return SecretStr(value)
+        try:
+            return read_secret(reference, environ)
+        except ConfigError as error:
+            raise ConfigError(f"connection {self.name}: secret {name!r}: {error}") from error
 
 
 class Policy(_Entry):
@@ -98,8 +109,31 @@ class Policy(_Entry):
     expected_cash_days: int = 90
 
 
+class Grant(_Entry):
+    """What membership of a group of the identity provider gives: roles, and the regions they hold for (`*`: all)."""
+
+    group: str
+    roles: tuple[Literal["leader", "analyst", "operator", "admin", "auditor"], ...]
+    regions: tuple[str, ...] = ("*",)
+
+
+class SignIn(_Entry):
+    """The OpenID Connect provider of the dashboard. Without one, `tidegate up` offers local personas on loopback."""
+
+    metadata_url: str
+    client_id: str
+    client_secret: str
+    redirect_url: str
+    groups_claim: str = "groups"
+    scope: str = "openid profile email"
+    session_hours: int = Field(default=8, ge=1, le=24)
+    grants: tuple[Grant, ...] = ()
+
+
 class Landscape(_Entry):
     """Everything the connections file says."""
+
+    sign_in: SignIn | None = None
 
     reporting_currency: str = "EUR"
     minimum_cash: dict[str, str] = Field(default_factory=dict)
@@ -149,6 +183,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Landscape:
                 {
                     **head,
                     "policy": document.get("policy", {}),
+                    "sign_in": document.get("sign_in"),
                     "legal_entities": document.get("legal_entity", []),
                     "connections": document.get("connection", []),
                 },
