@@ -1,0 +1,206 @@
+"""The only door from SQL to Polars: named questions, each with its declared columns, asked of one set of facts.
+
+A set of facts is chosen by one argument, `Bound`: the newest version of every record as it is now, as it was known here
+at a moment, or as the sources already knew it then. A question names facts as `{invoice}`; the bound decides what stands there,
+so no question and no measure knows which set it got.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+import polars as pl
+from psycopg import sql
+
+from db.engine import Reading, driver
+from db.money import AMOUNT
+from db.schema import canonical
+
+MOMENT = pl.Datetime("us", "UTC")
+RATE = pl.Decimal(18, 8)
+
+_FACT = re.compile(r"\{([a-z_]+)\}")
+_RATE = re.compile(r"\{rate\(([a-z_.]+), ([^()]+)\)\}")
+
+
+class FrameMismatch(RuntimeError):
+    """A query answered with other columns than its question declares; the message names both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Which facts: `now` all that is known, `known` what was known here at `at`, `source` what the sources knew at `at` (UTC).
+
+    A fact counts as known at T when it was recorded by then; one that came as history, when its source stamped it by then.
+    """
+
+    clock: Literal["now", "known", "source"] = "now"
+    at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at is None) != (self.clock == "now"):
+            raise ValueError(f"the set of facts {self.clock!r} {'needs' if self.at is None else 'takes no'} moment")
+        if self.at is not None and self.at.tzinfo is None:
+            raise ValueError(f"{self.at.isoformat()} has no time zone: business times are aware")
+
+
+NOW = Bound()
+
+
+def known(at: datetime) -> Bound:
+    """K(T): what was known here at `at` (aware)."""
+    return Bound("known", at.astimezone(UTC))
+
+
+def source_knew(at: datetime) -> Bound:
+    """S(T): what the sources already knew at `at` (aware)."""
+    return Bound("source", at.astimezone(UTC))
+
+
+def end_of(day: date) -> datetime:
+    """The moment at which the business day `day` is over, UTC."""
+    return datetime.combine(day + timedelta(days=1), time.min, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Whose facts: one connection's, or all; of some regions, or all."""
+
+    connection: str | None = None
+    regions: frozenset[str] | None = None
+
+
+EVERYTHING = Where()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query by its name (the file `queries/<name>.sql`) and the columns it answers with, in order."""
+
+    name: str
+    columns: Mapping[str, pl.DataType | type[pl.DataType]]
+
+
+def ask(conn: Reading, question: Question, *, bound: Bound = NOW, where: Where = EVERYTHING, **values: Any) -> pl.DataFrame:
+    """The answer to `question` over the facts that `bound` and `where` choose; `values` are the query's own parameters.
+
+    Raises FrameMismatch when the answer's columns are not the declared ones.
+    """
+    statement = render(_text(question.name), bound)
+    parameters = {**values, "bound_at": bound.at, "connection": where.connection, "regions": _regions(where)}
+    return _checked(question, _copied(conn, statement, parameters))
+
+
+def run(conn: Reading, name: str, *, bound: Bound = NOW, where: Where = EVERYTHING, **values: Any) -> int:
+    """Run the named statement for its effect on `measure`; returns how many rows it touched."""
+    parameters = {**values, "bound_at": bound.at, "connection": where.connection, "regions": _regions(where)}
+    return driver(conn).execute(render(_text(name), bound).encode(), parameters).rowcount
+
+
+def render(text: str, bound: Bound) -> str:
+    """The query with every `{entity}` replaced by its versions under `bound`, and every `{rate(currency, day)}` by a rate.
+
+    The rate turns an amount into the reporting currency (parameter `reporting`) by the reference rate of that day or the
+    last before it; it is null when there is none.
+    """
+    rated = _RATE.sub(lambda found: _rate(found.group(1), found.group(2)), text)
+    return _FACT.sub(lambda found: f"({_versions(found.group(1), bound.clock)})", rated)
+
+
+def empty(question: Question) -> pl.DataFrame:
+    """A frame of the question's columns without rows."""
+    return pl.DataFrame(schema=dict(question.columns))
+
+
+@cache
+def _text(name: str) -> str:
+    return resources.files("metrics").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _regions(where: Where) -> list[str] | None:
+    return None if where.regions is None else sorted(where.regions)
+
+
+_UNDER: dict[str, str] = {
+    "now": "true",
+    "known": "(recorded_at <= %(bound_at)s or (backfilled and changed_at <= %(bound_at)s))",
+    "source": "changed_at <= %(bound_at)s",
+}
+
+
+@cache
+def _versions(entity: str, clock: Literal["now", "known", "source"]) -> str:
+    """The newest version of every record under the bound, deleted ones left out."""
+    if entity not in canonical.ENTITIES:
+        raise KeyError(f"{entity!r} is no canonical entity")
+    columns = ", ".join(column.name for column in canonical.ENTITIES[entity].columns)
+    mine = (
+        "(%(connection)s::text is null or source = %(connection)s::text)"
+        " and (%(regions)s::text[] is null or region = any(%(regions)s::text[]))"
+    )
+    if clock == "now":
+        return f"select {columns} from canonical.{entity} where not is_deleted and {mine}"
+    under = _UNDER[clock]
+    # A record's current version is newer than any of its history, so history is asked only where the current one is too new.
+    return f"""
+      select {columns} from (
+        select {columns} from canonical.{entity} where {under} and {mine}
+        union all
+        (select distinct on (source, source_key) {columns} from canonical.{entity}_history old
+         where {under} and {mine} and not exists (
+           select from canonical.{entity} now where now.source = old.source and now.source_key = old.source_key
+             and {under.replace("recorded_at", "now.recorded_at").replace("backfilled", "now.backfilled").replace("changed_at", "now.changed_at")})
+         order by source, source_key, source_version desc, recorded_at desc, superseded_at desc)
+      ) versions where not is_deleted"""
+
+
+def _rate(currency: str, day: str) -> str:
+    def units(code: str) -> str:
+        return (
+            f"(case when {code} = 'EUR' then 1 else (select r.units_per_eur from canonical.fx_rate r where r.currency = {code}"
+            f" and r.rate_date <= {day} order by r.rate_date desc limit 1) end)"
+        )
+
+    return f"(case when {currency} = %(reporting)s then 1 else {units('%(reporting)s')} / {units(currency)} end)"
+
+
+def _copied(conn: Reading, statement: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+    buffer = io.BytesIO()
+    composed = sql.SQL("copy ({}) to stdout (format csv, header true)").format(sql.SQL(statement))
+    with driver(conn).cursor() as cursor, cursor.copy(composed, parameters) as copy:
+        for block in copy:
+            buffer.write(block)
+    buffer.seek(0)
+    return pl.read_csv(buffer, infer_schema=False)
+
+
+def _checked(question: Question, answer: pl.DataFrame) -> pl.DataFrame:
+    if answer.columns != list(question.columns):
+        raise FrameMismatch(f"query {question.name} answers {answer.columns}, its question declares {list(question.columns)}")
+    return answer.select(_typed(name, kind) for name, kind in question.columns.items())
+
+
+def _typed(name: str, kind: pl.DataType | type[pl.DataType]) -> pl.Expr:
+    column = pl.col(name)
+    if kind == pl.String:
+        return column
+    if kind == pl.Boolean:
+        return column == "t"
+    if kind == pl.Date:
+        return column.str.to_date("%Y-%m-%d")
+    if kind == MOMENT:
+        return column.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_zone="UTC", time_unit="us")
+    return column.cast(kind)
+
+
+__all__ = [
+    "AMOUNT", "EVERYTHING", "MOMENT", "NOW", "RATE", "Bound", "FrameMismatch", "Question", "Where", "ask", "empty", "end_of",
+    "known", "render", "run", "source_knew",
+]  # fmt: skip
