@@ -85,6 +85,10 @@ class Connection(_Entry):
                 raise ValueError(msg)
         return self
 
+    def missing(self) -> tuple[str, ...]:
+        """The environment names that its options still wait for; a connection with any is declared but not reachable yet."""
+        return tuple(sorted({name for value in self.options.values() if isinstance(value, str) for name in _PLACEHOLDER.findall(value)}))
+
     def stream(self, name: str) -> StreamSettings:
         """The settings of stream `name`, or the connection's defaults."""
         return self.streams.get(name, self.defaults)
