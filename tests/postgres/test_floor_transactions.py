@@ -17,6 +17,16 @@ def _add_stream(conn: Writing, connection: str, region: str) -> None:
     )
 
 
+def _add_customer(conn: Writing, key: str, region: str) -> None:
+    conn.execute(
+        sa.text(
+            "INSERT INTO canonical.customer (source, source_key, source_version, content_hash, region, changed_at,"
+            " recorded_at, raw_record_id, contract_version) VALUES ('sap', :k, 1, 1, :r, now(), now(), 1, 1)"
+        ),
+        {"k": key, "r": region},
+    )
+
+
 def _who(conn: sa.Connection) -> tuple[str, str]:
     row = conn.execute(sa.text("SELECT current_user, current_setting('tidegate.regions', true)")).one()
     return str(row[0]), str(row[1])
@@ -42,13 +52,13 @@ def test_writing_rolls_back_when_the_block_raises(engine: sa.Engine) -> None:
 def test_scope_hides_other_regions(engine: sa.Engine) -> None:
     """A scope sees its own regions' rows only, no region sees none, all regions sees all."""
     with writing(engine) as conn:
-        for connection, region in (("sap-emea", "EMEA"), ("sap-na", "NA"), ("sap-apac", "APAC")):
-            _add_stream(conn, connection, region)
+        for key, region in (("1", "EMEA"), ("2", "NA"), ("3", "APAC")):
+            _add_customer(conn, key, region)
     seen = {}
     for name, regions in (("one", {"EMEA"}), ("two", {"EMEA", "NA"}), ("none", set()), ("all", None)):
         scope = Scope(None if regions is None else frozenset(regions), "ana@example.com")
         with reading(engine, scope) as conn:
-            seen[name] = conn.execute(sa.text("SELECT count(*) FROM process.stream")).scalar()
+            seen[name] = conn.execute(sa.text("SELECT count(*) FROM canonical.customer")).scalar()
     assert seen == {"one": 1, "two": 2, "none": 0, "all": 3}
 
 

@@ -1947,6 +1947,12 @@ alter table raw."page" force row level security;
 
 create policy by_region on raw."page" using ((current_setting('tidegate.regions', true) = '*' or region = any(string_to_array(current_setting('tidegate.regions', true), ','))));
 
+alter table process.command enable row level security;
+
+alter table process.command force row level security;
+
+create policy by_actor on process.command using (actor = current_setting('tidegate.actor', true) or current_setting('tidegate.regions', true) = '*');
+
 grant usage on schema raw to tidegate_pages;
 
 grant usage on schema canonical to tidegate_pages;
@@ -1957,8 +1963,6 @@ grant usage on schema measure to tidegate_pages;
 
 grant usage on schema governance to tidegate_pages;
 
-grant select on all tables in schema raw to tidegate_pages;
-
 grant select on all tables in schema canonical to tidegate_pages;
 
 grant select on all tables in schema process to tidegate_pages;
@@ -1967,13 +1971,13 @@ grant select on all tables in schema measure to tidegate_pages;
 
 grant select on all tables in schema governance to tidegate_pages;
 
-revoke select on governance.api_token from tidegate_pages;
+grant select on raw.page to tidegate_pages;
+
+revoke select on governance.api_token, measure.forecast_run, measure.touched from tidegate_pages;
+
+grant select (id, made_at, cut_off, items) on measure.forecast_run to tidegate_pages;
 
 grant insert on process.command, process.command_item, governance.audit to tidegate_pages;
 
 grant usage on all sequences in schema process, governance to tidegate_pages;
-
-create view raw.record_page with (security_invoker = true) as select id as page_id, connection, stream, kind, name, content_type, encoding, digest, byte_count, record_count, headers, recorded_at, region from raw.page;
-
-grant select on raw.record_page to tidegate_pages;
 
