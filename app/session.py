@@ -10,7 +10,8 @@ import streamlit as st
 
 from app import fake, people, sign_in
 from app.desk import Desk, DeskError
-from app.live import LiveDesk, Office, open_office
+from app.live import LiveDesk
+from app.office import Office, open_office
 from app.people import Claims
 from db.engine import reading, writing
 
@@ -20,7 +21,7 @@ _RECORDED = "session.recorded"
 @st.cache_resource(show_spinner=False)
 def _office() -> Office:
     """The one engine, clock and landscape of this process; scope comes with each Desk, never with the cache."""
-    return open_office()
+    return open_office(application="tidegate-dashboard", pool_size=8)
 
 
 def desk() -> Desk | None:
@@ -36,10 +37,10 @@ def desk() -> Desk | None:
         return None
     if st.session_state.get(_RECORDED) != people.session_id(claims):
         granted = sign_in.granted(claims.groups, sign_in.grants_of(office.landscape))
-        with writing(office.engine) as conn:
+        with writing(office.database.engine) as conn:
             people.record(conn, claims, granted, now=office.clock.now())
         st.session_state[_RECORDED] = people.session_id(claims)
-    with reading(office.engine) as conn:
+    with reading(office.database.engine) as conn:
         person = people.look_up(conn, claims, wall_now=datetime.now(UTC), session_hours=office.session_hours)
     return LiveDesk(office, person) if person is not None else None
 
@@ -61,7 +62,7 @@ def end() -> None:
     office = _office()
     claims = _claims(office)
     if claims is not None:
-        with writing(office.engine) as conn:
+        with writing(office.database.engine) as conn:
             people.end_session(conn, claims, now=office.clock.now())
     st.logout()
 

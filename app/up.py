@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -121,6 +122,15 @@ def read_json(url: str) -> Mapping[str, Any]:
         return found
 
 
+def _real_time(engine: Any) -> None:
+    """Ends an earlier rehearsal: without the sandbox, business time is real time."""
+    from db.clock import forget
+    from db.engine import writing
+
+    with writing(engine) as conn:
+        forget(conn)
+
+
 class Everything:
     """The whole installation on one machine, from database to dashboard."""
 
@@ -148,6 +158,8 @@ class Everything:
             if self.with_sandbox:
                 self._start_sandbox(environment)
                 self._keep_clock(database.engine)
+            else:
+                _real_time(database.engine)
             provider = self._personas(environment)
             self._start_ours(environment)
             on_ready(f"http://localhost:{self.port}")
@@ -187,7 +199,7 @@ class Everything:
             found = sandbox_link.manifest(self.settings.home) or {}
             said = read_json(f"{found['control']}/control/clock")
             with writing(engine) as conn:
-                anchor(conn, said["world_at"], float(said["rate"]), HEARTBEAT_SECONDS * 4)
+                anchor(conn, datetime.fromisoformat(said["world_at"]), float(said["rate"]), HEARTBEAT_SECONDS * 4)
 
         def keep() -> None:
             while not self.stopping.wait(HEARTBEAT_SECONDS):
