@@ -25,7 +25,7 @@ ACTIONS: dict[str, frozenset[str]] = {
 
 
 class Forbidden(Exception):
-    """This person's roles or regions do not cover the action; nothing was done."""
+    """The person's roles or regions do not cover the action; nothing was done."""
 
 
 def allowed(roles: Collection[str], action: str) -> bool:
