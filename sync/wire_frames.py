@@ -24,6 +24,7 @@ import polars as pl
 from db.money import AMOUNT, parse_amount
 from sync.errors import DataError
 from sync.ports import REJECT_SCHEMA, no_rejects
+from sync.strict_json import TwinKey, no_twins
 from sync.wire_salvage import salvage
 
 ORDINAL = "ordinal"
@@ -269,22 +270,10 @@ def _objection(raw: bytes, row: object) -> str | None:
     if raw.count(b'":') == _keys(row) and not any(spaced in raw for spaced in _SPACED_QUOTES):
         return None
     try:
-        json.loads(raw, object_pairs_hook=_no_twins)
-    except _Twin as twin:
-        return f"the key {twin} stands twice in the record"
+        json.loads(raw, object_pairs_hook=no_twins)
+    except TwinKey as twin:
+        return str(twin)
     return None
-
-
-class _Twin(ValueError):
-    """A key that an object holds twice."""
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twin(next(name for name in names if names.count(name) > 1))
-    return members
 
 
 def _keys(value: dict[str, Any]) -> int:
