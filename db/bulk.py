@@ -83,20 +83,16 @@ def merge(conn: Writing, table: sa.Table, history: sa.Table, frame: pl.DataFrame
     names = [column.name for column in table.columns if column.name != "recorded_at"]
     if set(names) != set(frame.columns):
         differing = sorted(set(names) ^ set(frame.columns))
-        raise FrameUnfit(
-            f"{table.fullname}: the frame's columns differ from the table's in {', '.join(differing)}"
-        )
+        raise FrameUnfit(f"{table.fullname}: the frame's columns differ from the table's in {', '.join(differing)}")
     check_fits(table, frame)
     numbered = frame.select(_IDENTITY).with_row_index("row")
     newest, older, duplicate = _within_frame(numbered)
     judged = _against_current(conn, table, newest)
     changed = judged.filter(pl.col("outcome") == "changed")
-    late = pl.concat([older, judged.filter(pl.col("outcome") == "superseded").select(numbered.columns)]).sort(
-        "row"
-    )
+    late = pl.concat([older, judged.filter(pl.col("outcome") == "superseded").select(numbered.columns)]).sort("row")
     unrecorded, repeated = _against_history(conn, table, history, late)
 
-    before = _replace(conn, table, history, frame[changed["row"]].select(names), expected=changed, now=now)
+    before = _replace(conn, table, history, rows=frame[changed["row"]].select(names), expected=changed, now=now)
     stamped = frame.with_columns(pl.lit(now).dt.convert_time_zone("UTC").alias("recorded_at"))
     copy_frame(conn, table, stamped[judged.filter(pl.col("outcome") == "new")["row"]])
     copy_frame(conn, history, stamped[unrecorded].with_columns(superseded_at=pl.col("recorded_at")))
@@ -106,9 +102,7 @@ def merge(conn: Writing, table: sa.Table, history: sa.Table, frame: pl.DataFrame
             judged.filter(pl.col("outcome") != "superseded").select("row", "outcome"),
             late.select(
                 "row",
-                outcome=pl.when(pl.col("row").is_in(repeated.implode()))
-                .then(_is("unchanged"))
-                .otherwise(_is("superseded")),
+                outcome=pl.when(pl.col("row").is_in(repeated.implode())).then(_is("unchanged")).otherwise(_is("superseded")),
             ),
             duplicate.select("row", outcome=_is("duplicate")),
         ]
@@ -152,9 +146,7 @@ def _against_current(conn: Writing, table: sa.Table, newest: pl.DataFrame) -> pl
     )
 
 
-def _against_history(
-    conn: Writing, table: sa.Table, history: sa.Table, late: pl.DataFrame
-) -> tuple[pl.Series, pl.Series]:
+def _against_history(conn: Writing, table: sa.Table, history: sa.Table, late: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """Row numbers of older versions that aren't recorded anywhere yet, and of those that repeat the current row."""
     if late.is_empty():
         return late["row"], late["row"]
@@ -184,6 +176,7 @@ def _replace(
     conn: Writing,
     table: sa.Table,
     history: sa.Table,
+    *,
     rows: pl.DataFrame,
     expected: pl.DataFrame,
     now: datetime,
@@ -194,9 +187,9 @@ def _replace(
         return pl.DataFrame(schema=schema)
     connection = driver(conn)
     connection.execute(
-        sql.SQL(
-            "DROP TABLE IF EXISTS pg_temp.{0}; CREATE TEMP TABLE {0} ON COMMIT DROP AS SELECT {1} FROM {2} WITH NO DATA"
-        ).format(_STAGE, columns_sql(rows.columns), identifier(table))
+        sql.SQL("DROP TABLE IF EXISTS pg_temp.{0}; CREATE TEMP TABLE {0} ON COMMIT DROP AS SELECT {1} FROM {2} WITH NO DATA").format(
+            _STAGE, columns_sql(rows.columns), identifier(table)
+        )
     )
     copy_into(conn, _STAGE, rows)
     before = read_frame(
@@ -219,9 +212,7 @@ def _replace(
             same_key,
         )
     )
-    settings = [
-        sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in rows.columns if name not in _KEY
-    ]
+    settings = [sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in rows.columns if name not in _KEY]
     connection.execute(
         sql.SQL("UPDATE {} c SET {}, recorded_at = {} FROM {} s WHERE {}").format(
             identifier(table), sql.SQL(", ").join(settings), now, _STAGE, same_key
@@ -245,9 +236,7 @@ def _check_unmoved(table: sa.Table, before: pl.DataFrame, expected: pl.DataFrame
 def _frame_schema(table: sa.Table, given: pl.Schema) -> dict[str, Any]:
     """The types in which old rows are returned: the frame's own, so that old and new can be compared."""
     return {
-        column.name: given.get(column.name, pl.Datetime("us", "UTC"))
-        if column.name != "recorded_at"
-        else pl.Datetime("us", "UTC")
+        column.name: given.get(column.name, pl.Datetime("us", "UTC")) if column.name != "recorded_at" else pl.Datetime("us", "UTC")
         for column in table.columns
     }
 

@@ -45,9 +45,7 @@ def copy_frame(conn: Writing, table: sa.Table, frame: pl.DataFrame) -> int:
         return 0
     check_fits(table, frame)
     connection = driver(conn)
-    active = connection.execute(
-        "SELECT row_security_active(%s::regclass)", [identifier(table).as_string(connection)]
-    ).fetchone()
+    active = connection.execute("SELECT row_security_active(%s::regclass)", [identifier(table).as_string(connection)]).fetchone()
     if active == (False,):
         copy_into(conn, identifier(table), frame)
         return frame.height
@@ -60,9 +58,7 @@ def copy_frame(conn: Writing, table: sa.Table, frame: pl.DataFrame) -> int:
     )
     copy_into(conn, staging, frame)
     connection.execute(
-        sql.SQL("INSERT INTO {} ({names}) SELECT {names} FROM {}").format(
-            identifier(table), staging, names=columns_sql(frame.columns)
-        )
+        sql.SQL("INSERT INTO {} ({names}) SELECT {names} FROM {}").format(identifier(table), staging, names=columns_sql(frame.columns))
     )
     connection.execute(sql.SQL("DROP TABLE {}").format(staging))
     return frame.height
@@ -88,11 +84,7 @@ def check_fits(table: sa.Table, frame: pl.DataFrame) -> None:
         if type(kind) is sa.Numeric and kind.scale is not None:
             if dtype.is_float():
                 raise FrameUnfit(f"{table.fullname}.{name} is exact and isn't filled from floats")
-            if (
-                isinstance(dtype, pl.Decimal)
-                and dtype.scale > kind.scale
-                and _has_more(frame[name], kind.scale)
-            ):
+            if isinstance(dtype, pl.Decimal) and dtype.scale > kind.scale and _has_more(frame[name], kind.scale):
                 raise FrameUnfit(f"{table.fullname}.{name} keeps {kind.scale} decimals; the frame has more")
 
 
@@ -113,9 +105,7 @@ class _translated:  # noqa: N801 - used as a statement
         dbapi = self._conn.dialect.dbapi
         if dbapi is None or not isinstance(error, cast("type[Exception]", dbapi.Error)):
             return
-        raise sa.exc.DBAPIError.instance(
-            "COPY", None, error, dbapi.Error, dialect=self._conn.dialect
-        ) from error
+        raise sa.exc.DBAPIError.instance("COPY", None, error, dbapi.Error, dialect=self._conn.dialect) from error
 
 
 def _csv(frame: pl.DataFrame) -> Iterator[bytes]:
@@ -131,9 +121,7 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
         return column.dt.convert_time_zone("UTC")
     if isinstance(dtype, pl.List):
-        item = (
-            pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
-        )
+        item = pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
         quoted = column.list.eval(pl.format('"{}"', item).fill_null("NULL")).list.join(",")
         return pl.when(column.is_null()).then(None).otherwise(pl.lit("{") + quoted + pl.lit("}")).alias(name)
     if dtype == pl.Binary:
@@ -213,9 +201,7 @@ def content_hash(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     parts = [_hashed(name, frame.schema[name]).fill_null(_NULL_MARK) for name in columns]
     lines = frame.select(pl.concat_str(parts, separator=_COLUMN_MARK)).to_series()
     digest = xxhash.xxh3_64_intdigest
-    hashes = pl.Series(
-        "content_hash", [digest(line) for line in lines.cast(pl.Binary).to_list()], dtype=pl.UInt64
-    )
+    hashes = pl.Series("content_hash", [digest(line) for line in lines.cast(pl.Binary).to_list()], dtype=pl.UInt64)
     return hashes.reinterpret(signed=True)
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 
 STOP_SECONDS = 60.0
+_HAS_PROC = os.access("/proc/self/stat", os.R_OK)
 
 
 def postmaster(data: str) -> int | None:
@@ -21,7 +22,7 @@ def postmaster(data: str) -> int | None:
     A pid file that names a dead process, a zombie or some other program counts as no postmaster.
     """
     try:
-        with open(os.path.join(data, "postmaster.pid"), encoding="utf-8", errors="replace") as file:
+        with open(f"{data}/postmaster.pid", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib is too heavy here
             pid = int(file.readline())
     except (OSError, ValueError):
         return None
@@ -29,16 +30,16 @@ def postmaster(data: str) -> int | None:
 
 
 def _is_postgres(pid: int, data: str) -> bool:
-    if os.path.isdir("/proc/self"):
+    if _HAS_PROC:
         try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
                 state = file.read().rpartition(")")[2].split()[0]
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
                 words = file.read().split(b"\0")
         except OSError:
             return False
         return state not in "ZX" and os.fsencode(data) in words
-    command = os.popen(f"ps -o stat=,command= -p {pid}").read()
+    command = os.popen(f"ps -o stat=,command= -p {pid}").read()  # noqa: S605 - a number is all that is put in
     return bool(command) and not command.startswith("Z") and data in command
 
 

@@ -182,7 +182,7 @@ def _sockets(folder: Path, account: Account | None) -> Path:
     sockets = folder / "run"
     if len(os.fsencode(sockets / ".s.PGSQL.5432.lock")) > _SOCKET_PATH_BYTES_MAX:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-        sockets = Path("/tmp") / f"tidegate-{os.geteuid()}-{digest}"
+        sockets = Path("/tmp") / f"tidegate-{os.geteuid()}-{digest}"  # noqa: S108 - owner and mode are checked below
     owner = account.uid if account else os.geteuid()
     sockets.mkdir(mode=0o700, exist_ok=True)
     found = sockets.lstat()

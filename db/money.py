@@ -123,13 +123,13 @@ class Amount(TypeDecorator[Decimal]):
     impl = sa.Numeric(PRECISION, SCALE)
     cache_ok = True
 
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Decimal | None:
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Decimal | None:  # noqa: ARG002
         return None if value is None else exact(value)
 
-    def process_literal_param(self, value: Decimal | None, dialect: sa.Dialect) -> str:
+    def process_literal_param(self, value: Decimal | None, dialect: sa.Dialect) -> str:  # noqa: ARG002
         return "NULL" if value is None else str(exact(value))
 
-    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:  # noqa: ARG002
         """Comparisons with an amount are bound as amounts, so they refuse the same values."""
         return self
 

@@ -55,6 +55,4 @@ def sqlalchemy_url(url: str) -> str:
         if url.startswith(scheme):
             return "postgresql+psycopg://" + url.removeprefix(scheme)
     shown = url.split("://", 1)[0] if "://" in url else "no scheme"
-    raise SettingsInvalid(
-        f"DATABASE_URL must begin with postgresql:// (found {shown}); unset it to use the embedded database"
-    )
+    raise SettingsInvalid(f"DATABASE_URL must begin with postgresql:// (found {shown}); unset it to use the embedded database")

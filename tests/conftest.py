@@ -32,11 +32,6 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 _EXTERNAL = "TIDEGATE_TEST_DATABASE_URL"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of tests that run on every Postgres version at hand."""
-    config.addinivalue_line("markers", "postgres_versions: runs on the embedded 18 and 16, and on Debian's 15")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `postgres_versions` once per version that can be started here."""
     if "server_version" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postgres_versions"):

@@ -43,7 +43,8 @@ def _in_order(statements: list[str]) -> list[str]:
     """The same statements, each run of indexes sorted: SQLAlchemy keeps a table's indexes in a set."""
     ordered: list[str] = []
     for is_index, run in groupby(statements, lambda statement: statement.startswith(("CREATE INDEX", "CREATE UNIQUE"))):
-        ordered += sorted(run) if is_index else run
+        found = list(run)
+        ordered += sorted(found) if is_index else found
     return ordered
 
 
@@ -55,9 +56,7 @@ def queue_sql() -> str:
 def stale() -> list[str]:
     """The names of the files that no longer say what the metadata says."""
     wanted = {SCHEMA_FILE: schema_sql(), QUEUE_FILE: queue_sql()}
-    return [
-        path.name for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
+    return [path.name for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
 
 
 def main() -> None:

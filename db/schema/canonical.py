@@ -5,12 +5,14 @@ The columns answer to the data contracts in `sync.canonical`; a test holds the t
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from db.schema.base import amount, big, currency, day, flag, metadata, share, text, texts, when, whole
 
 
-def _envelope() -> list[sa.Column[object]]:
+def _envelope() -> list[sa.Column[Any]]:
     """What every canonical row carries: where it came from, which version it is, and its three times."""
     return [
         text("source"),
@@ -25,13 +27,13 @@ def _envelope() -> list[sa.Column[object]]:
         sa.Column("contract_version", sa.SmallInteger, nullable=False),
         flag("backfilled"),
         flag("is_deleted"),
-    ]  # type: ignore[list-item]
+    ]
 
 
 ENVELOPE = tuple(column.name for column in _envelope())
 
 
-def _entity(name: str, *columns: sa.Column[object], indexes: tuple[tuple[str, ...], ...] = ()) -> sa.Table:
+def _entity(name: str, *columns: sa.Column[Any], indexes: tuple[tuple[str, ...], ...] = ()) -> sa.Table:
     """A current table and its history twin; the twin adds `superseded_at` and keeps every version."""
     current = sa.Table(
         name,

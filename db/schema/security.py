@@ -150,7 +150,7 @@ def after_tables() -> list[str]:
 
 
 def _ddl(statement: str) -> sa.DDL:
-    return sa.DDL(statement.replace("%", "%%"))
+    return sa.DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
 
 
 for _statement in before_tables():
