@@ -72,7 +72,7 @@ def api(
     from app.api import serve
 
     _link_sandbox()
-    serve(Settings.from_environment(), host=host, port=port)
+    serve(host=host, port=port)
 
 
 @app.command()

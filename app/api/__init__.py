@@ -1,0 +1,17 @@
+"""The HTTP API: webhooks in, business-stable lookups out, health and metrics."""
+
+from __future__ import annotations
+
+
+def serve(*, host: str, port: int) -> None:
+    """Serves the API on `host`:`port` until told to stop."""
+    import uvicorn
+
+    from app.api.application import create
+    from app.office import open_office
+
+    office = open_office(application="tidegate-api", pool_size=8)
+    try:
+        uvicorn.run(create(office), host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    finally:
+        office.database.close()
