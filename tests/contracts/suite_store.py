@@ -1,0 +1,99 @@
+"""What stands in for the database in the contract suite: the newest version of every record wins, and a pull that counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from sync.ports import Cursor, Filing, Mapped, Page, Source
+
+PAGES_MAX = 60
+Key = tuple[str, str]
+
+
+@dataclass
+class Store:
+    """(entity, source_key) -> row, by the house's rule: a lower version never overwrites; an equal one with other content does."""
+
+    rows: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    changes: int = 0
+
+    def take(self, mapped: Mapped) -> None:
+        """Promotes a mapped page."""
+        self.rejects.extend(mapped.rejects.to_dicts())
+        for entity, frame in mapped.frames.items():
+            for row in frame.drop("ordinal").to_dicts():
+                self._promote((entity, row["source_key"]), row)
+
+    def digest(self) -> str:
+        """One value for all that is held: equal digests, equal facts."""
+        return hashlib.sha256(repr(sorted((key, sorted(row.items())) for key, row in self.rows.items())).encode()).hexdigest()
+
+    def live(self, entity: str) -> dict[str, dict[str, Any]]:
+        """The rows of `entity` that are not deleted, by source key."""
+        return {key: row for (kind, key), row in self.rows.items() if kind == entity and not row.get("is_deleted")}
+
+    def copy(self) -> Store:
+        """The same facts, apart."""
+        return Store({key: dict(row) for key, row in self.rows.items()}, list(self.rejects), self.changes)
+
+    def _promote(self, key: Key, row: dict[str, Any]) -> None:
+        held = self.rows.get(key)
+        if held is not None and (row["source_version"] < held["source_version"] or row == held):
+            return
+        self.rows[key] = row
+        self.changes += 1
+
+
+@dataclass
+class Pulled:
+    """A pull to its end: the pages, what each mapped to, and the cursor that is true afterwards."""
+
+    pages: list[Page]
+    mapped: list[Mapped]
+    cursor: Cursor | None
+
+
+def pull(source: Source, stream: str, cursor: Cursor | None, store: Store, *, now: datetime, pages_max: int = PAGES_MAX) -> Pulled:
+    """Pulls `stream` from `cursor` to the end into `store`, settling files as the pipeline does; more pages than the bound fail."""
+    done = Pulled([], [], cursor)
+    for page in source.pull(stream, cursor, now=now):
+        assert len(done.pages) < pages_max, "the pull does not end"
+        mapped = source.map(stream, page)
+        store.take(mapped)
+        done.pages.append(page)
+        done.mapped.append(mapped)
+        if page.cursor is not None:
+            done.cursor = page.cursor
+        if isinstance(source, Filing):
+            source.settled(stream, page, accepted=True, reason=None)
+    return done
+
+
+def pull_pages(source: Source, stream: str, cursor: Cursor | None, store: Store, *, now: datetime, pages: int) -> Cursor | None:
+    """Commits `pages` pages from `cursor` on and then stops as a killed worker would; the cursor that was committed."""
+    pulling = source.pull(stream, cursor, now=now)
+    for _ in range(pages):
+        page = next(pulling)
+        store.take(source.map(stream, page))
+        cursor = cursor if page.cursor is None else page.cursor
+        if isinstance(source, Filing):
+            source.settled(stream, page, accepted=True, reason=None)
+    return cursor
+
+
+def ordinals(mapped: Mapped) -> tuple[set[int], set[int]]:
+    """The ordinals that landed in any frame, and those that were rejected."""
+    landed = {ordinal for frame in mapped.frames.values() for ordinal in frame["ordinal"].to_list()}
+    return landed, set(mapped.rejects["ordinal"].to_list())
+
+
+def types_of(frame: pl.DataFrame) -> Mapping[str, pl.DataType]:
+    """Column -> type, as a plain mapping."""
+    return dict(frame.schema)
