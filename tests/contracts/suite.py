@@ -82,7 +82,7 @@ class AdapterCase(ABC):
     def future_cursor(self, cursor: Cursor | None) -> Cursor:
         """A cursor of this stream as it would be had it been written a year ahead by a wrong clock."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (a case of plain files has nothing to stop)
         """Stops what the case started."""
 
     def source_key(self, key: str) -> str:
