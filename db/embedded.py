@@ -64,7 +64,7 @@ class EmbeddedFailed(RuntimeError):
 class Server:
     """One user's hold on a running embedded server. Leave it with `release()` or as a context manager."""
 
-    url: str
+    url: str = field(repr=False)
     place: Place
     _settings: Mapping[str, str] = field(repr=False)
     _users_fd: int = field(repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NewType, Self, cast
 
 import psycopg
@@ -131,7 +131,7 @@ class Database:
     """An open, migrated database. `close()` also leaves the embedded server, if that is what it is."""
 
     engine: sa.Engine
-    url: str
+    url: str = field(repr=False)
     server: embedded.Server | None
 
     def close(self) -> None:
