@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -30,6 +31,10 @@ from db.settings import sqlalchemy_url
 DEFAULT_VERSION = 18
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "150"}
 _EXTERNAL = "TIDEGATE_TEST_DATABASE_URL"
+
+# Whoever else uses the machine decides how long an example takes; the suite's own timeout bounds it.
+hypothesis.settings.register_profile("tidegate", deadline=None)
+hypothesis.settings.load_profile("tidegate")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
