@@ -1,24 +1,14 @@
-"""The fingerprint of an exception: what failed alike is one group, whatever the words of its message."""
+"""The fingerprint of an exception: what failed alike is one group, whatever the words of its message. Pure."""
 
 from __future__ import annotations
 
-import polars as pl
+import hashlib
 
 VERSION = 1
-"""Goes up when the recipe changes; exceptions keep the version they were grouped under."""
+"""Goes up when the recipe changes; an exception keeps the version under which it was grouped."""
 
 
 def fingerprint(cause: str, connection: str, entity: str | None = None, field: str | None = None) -> str:
-    """The group of a failure: `cause|connection|entity|field`, absent parts empty. Readable, and fit for a URL once quoted."""
-    return "|".join((cause, connection, entity or "", field or ""))
-
-
-def fingerprints(connection: str) -> pl.Expr:
-    """The same over a frame with the columns cause, entity and field (as `sync.ports.REJECT_SCHEMA` has them)."""
-    return pl.concat_str(
-        pl.col("cause"),
-        pl.lit(connection),
-        pl.col("entity").fill_null(""),
-        pl.col("field").fill_null(""),
-        separator="|",
-    ).alias("fingerprint")
+    """Sixteen hexadecimal digits over version, cause, connection, entity and field: short enough for a URL."""
+    parts = "|".join((str(VERSION), cause, connection, entity or "", field or ""))
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]

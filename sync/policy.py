@@ -1,0 +1,46 @@
+"""The policy of the connections file as the rules take it, and who takes which effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sync.connections import ConfigError, Connection, Landscape
+from sync.rules.facts import Terms
+
+MAX_INPUT_AGE_MINUTES = 24 * 60
+"""How old, in business time, what the ERP says may be for an order to be released without a person."""
+
+_TAKES = {"kyriba": ("publish_forecast",), "salesforce": ("update_collections",), "sap_s4": ("release_order",)}
+"""What each system takes unless its connection says otherwise in `options.takes`."""
+
+
+def terms(landscape: Landscape) -> Terms:
+    """The landscape's policy; ConfigError when a share is no number."""
+    policy = landscape.policy
+    try:
+        utilisation, overdue = Decimal(policy.max_utilisation), Decimal(policy.max_overdue_share)
+    except ArithmeticError as error:
+        raise ConfigError('[policy]: max_utilisation and max_overdue_share are decimal numbers as text, such as "1.00"') from error
+    return Terms(
+        max_utilisation=utilisation,
+        max_overdue_share=overdue,
+        max_median_days_late=policy.max_median_days_late,
+        expected_cash_days=policy.expected_cash_days,
+        max_input_age_minutes=getattr(policy, "max_input_age_minutes", MAX_INPUT_AGE_MINUTES),
+    )
+
+
+def takes(connection: Connection) -> tuple[str, ...]:
+    """The kinds of effect that `connection` carries out."""
+    named = connection.options.get("takes")
+    return tuple(named) if named is not None else _TAKES.get(connection.system, ())
+
+
+def takers(landscape: Landscape, kind: str, *, source: str | None = None, region: str | None = None) -> Sequence[str]:
+    """The connections that carry out `kind`: of an order its own ERP, else every taker that speaks for `region` (or for all)."""
+    able = [connection for connection in landscape.connections if kind in takes(connection)]
+    if source is not None:
+        return [connection.name for connection in able if connection.name == source]
+    local = [connection.name for connection in able if connection.region == region]
+    return local[:1] or [connection.name for connection in able][:1]
