@@ -1,0 +1,151 @@
+"""What a file says of itself against what is in it: count, signed sums per currency, digest, sequence. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from sync.errors import DataError
+from sync.ports import ControlTotal
+from sync.systems.flat_files.columns import amount
+from sync.systems.flat_files.declaration import FileKind
+from sync.systems.flat_files.wire import Table, raw, unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One voice about the file: its trailer or its manifest."""
+
+    voice: str
+    records: int | None
+    sums: Mapping[str, Decimal]
+
+
+def manifest(body: bytes, text: str | None, kind: FileKind) -> Declared | None:
+    """What the manifest says; DataError when it is no manifest, or when its digest is of other bytes."""
+    if kind.manifest is None or text is None:
+        return None
+    try:
+        document = json.loads(text, parse_float=Decimal)
+        digest = document.get(kind.manifest.sha256)
+        records = document.get(kind.manifest.records)
+        sums = {str(c): Decimal(str(v)) for c, v in (document.get(kind.manifest.totals) or {}).items()}
+        told = Declared("manifest", None if records is None else int(records), sums)
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise unreadable(f"the manifest can't be read: {error}", manifest=text[:400]) from error
+    found = hashlib.sha256(body).hexdigest()
+    if digest is not None and str(digest).lower() != found:
+        raise DataError(
+            "the file's bytes are not those of its manifest", cause="control_total",
+            evidence={"verdict": "sha256", "declared": str(digest), "computed": found},
+        )  # fmt: skip
+    return told
+
+
+def trailer(table: Table, kind: FileKind) -> Declared | None:
+    """What the trailer says; DataError when its numbers can't be read."""
+    if kind.trailer is None:
+        return None
+    count = table.trailer.get("records")
+    if count is not None and not count.isdigit():
+        raise unreadable(f"the trailer's count {count!r} is no number", trailer=dict(table.trailer))
+    names = [currency for currency, _ in table.sums]
+    texts = pl.DataFrame({"text": [value for _, value in table.sums]}, schema={"text": pl.String})
+    parsed = texts.select(
+        amount(pl.col("text"), decimal=kind.decimal, thousands=kind.thousands, trailing_minus=kind.trailing_minus)
+    ).to_series()
+    if parsed.null_count():
+        raise unreadable("a sum in the trailer is no amount", sums=list(table.sums))
+    return Declared("trailer", None if count is None else int(count), dict(zip(names, parsed.to_list(), strict=True)))
+
+
+def checked(name: str, table: Table, typed: pl.DataFrame, kind: FileKind, voices: list[Declared]) -> tuple[ControlTotal, ...]:
+    """The verdicts over the file. Raises DataError (control_total), with both sides as evidence, when one disagrees.
+
+    A sum is not refuted, only unproven, when a line's amount or currency can't be read, or when exactly the difference stands
+    under a currency that nobody declared: the verdict says `agree` false, those lines become rejects, and the others land.
+    """
+    computed, unread = sums(typed, kind)
+    unread = unread or table.broken.height > 0
+    verdicts = [_count(name, table, voice) for voice in voices if voice.records is not None]
+    wrong = [verdict for verdict in verdicts if not verdict.agree]
+    if not verdicts:
+        verdicts.append(ControlTotal(name, "record_count", agree=True, computed_count=table.records))
+    told = [voice for voice in voices if voice.sums]
+    for voice in told:
+        of_voice = _sums_of(name, voice, computed)
+        verdicts += of_voice
+        if not (unread or _explained(voice, computed)):
+            wrong += [verdict for verdict in of_voice if not verdict.agree]
+    if not told:
+        verdicts += [
+            ControlTotal(name, "amount", agree=True, currency=currency, computed_amount=found)
+            for currency, found in sorted(computed.items())
+        ]
+    if wrong:
+        raise DataError(
+            f"{name}: " + "; ".join(_words(verdict) for verdict in wrong), cause="control_total",
+            evidence={"totals": [_evidence(verdict) for verdict in verdicts]},
+        )  # fmt: skip
+    return tuple(verdicts)
+
+
+def _sums_of(name: str, voice: Declared, computed: Mapping[str, Decimal]) -> list[ControlTotal]:
+    """One verdict per currency that the voice names or the lines hold."""
+    return [
+        ControlTotal(
+            name, f"{voice.voice}_amount", voice.sums.get(currency) == computed.get(currency, Decimal(0)),
+            currency=currency, declared_amount=voice.sums.get(currency), computed_amount=computed.get(currency, Decimal(0)),
+        )
+        for currency in sorted({*voice.sums, *computed})
+    ]  # fmt: skip
+
+
+def _explained(voice: Declared, computed: Mapping[str, Decimal]) -> bool:
+    """Whether what is missing from the declared currencies is exactly what stands under currencies that the voice does not know:
+    then single lines carry a wrong currency, which makes them rejects, and the file itself is whole.
+    """
+    strange = [amount for currency, amount in computed.items() if currency not in voice.sums]
+    missing = sum((declared - computed.get(c, Decimal(0)) for c, declared in voice.sums.items()), Decimal(0))
+    return bool(strange) and missing == sum(strange)
+
+
+def _count(name: str, table: Table, voice: Declared) -> ControlTotal:
+    return ControlTotal(
+        name, f"{voice.voice}_count", voice.records == table.records,
+        declared_count=voice.records, computed_count=table.records,
+    )  # fmt: skip
+
+
+def sums(typed: pl.DataFrame, kind: FileKind) -> tuple[dict[str, Decimal], bool]:
+    """(signed sum per currency of the lines whose amount can be read, whether some line's amount or currency can't)."""
+    if kind.totals is None:
+        return {}, False
+    currency = pl.lit(kind.totals.currency) if kind.totals.currency else pl.col(kind.totals.currency_column or "")
+    value = pl.col(kind.totals.amount)
+    of_line = typed.select(currency=currency, amount=value, given=pl.col(raw(kind.totals.amount)).is_not_null())
+    by = of_line.filter(pl.col("amount").is_not_null() & pl.col("currency").is_not_null())
+    # Int128 units of 0.0001: exact, and no sum of 19-digit amounts overflows it.
+    summed = by.group_by("currency").agg(pl.col("amount").cast(pl.Decimal(38, 4)).sum()).sort("currency")
+    unread = of_line.filter((pl.col("given") & pl.col("amount").is_null()) | pl.col("currency").is_null()).height > 0
+    return dict(zip(summed["currency"].to_list(), summed["amount"].to_list(), strict=True)), unread
+
+
+def _words(verdict: ControlTotal) -> str:
+    if verdict.currency is not None:
+        return f"{verdict.verdict} {verdict.currency}: declared {verdict.declared_amount}, in the file {verdict.computed_amount}"
+    return f"{verdict.verdict}: declared {verdict.declared_count}, in the file {verdict.computed_count}"
+
+
+def _evidence(verdict: ControlTotal) -> dict[str, object]:
+    return {
+        "verdict": verdict.verdict, "agree": verdict.agree, "currency": verdict.currency,
+        "declared_count": verdict.declared_count, "computed_count": verdict.computed_count,
+        "declared_amount": None if verdict.declared_amount is None else str(verdict.declared_amount),
+        "computed_amount": None if verdict.computed_amount is None else str(verdict.computed_amount),
+    }  # fmt: skip
