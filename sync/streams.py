@@ -1,0 +1,184 @@
+"""What is known of every stream: its cursor, its lease, how it fared, and when it may be tried again (`process.stream`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from db.engine import Reading, Writing
+from sync.connections import Connection
+from sync.ports import Cursor, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A stream as it stands. Times named `_wall` are the database's clock; the others are business time, all UTC."""
+
+    connection: str
+    stream: str
+    region: str
+    cursor: Cursor | None
+    live_since: datetime | None
+    complete_until: datetime | None
+    last_success_at: datetime | None
+    last_error_kind: str | None
+    next_attempt_wall: datetime | None
+    breaker_open_until_wall: datetime | None
+    consecutive_failures: int
+    is_paused: bool
+    paused_reason: str | None
+    fields_seen: Mapping[str, str]
+    waits: bool
+    """Its next attempt lies in the future, by the database's clock."""
+
+
+def register(conn: Writing, connection: Connection, streams: Sequence[Stream]) -> None:
+    """Makes a row for every stream of `connection` that has none yet; a region that changed in the settings is corrected."""
+    for stream in sorted(streams, key=lambda each: each.name):
+        conn.execute(
+            sa.text(
+                "insert into process.stream (connection, stream, region) values (:connection, :stream, :region)"
+                " on conflict (connection, stream) do update set region = excluded.region"
+                " where process.stream.region <> excluded.region"
+            ),
+            {"connection": connection.name, "stream": stream.name, "region": connection.region},
+        )
+
+
+def state(conn: Reading, connection: str, stream: str) -> State | None:
+    """The stream's row, or None when it was never registered."""
+    row = conn.execute(
+        sa.text(
+            "select *, coalesce(next_attempt_at > clock_timestamp(), false) as waits from process.stream"
+            " where connection = :connection and stream = :stream"
+        ),
+        {"connection": connection, "stream": stream},
+    ).one_or_none()
+    if row is None:
+        return None
+    return State(
+        connection=row.connection,
+        stream=row.stream,
+        region=row.region,
+        cursor=row.cursor,
+        live_since=row.live_since,
+        complete_until=row.complete_until,
+        last_success_at=row.last_success_at,
+        last_error_kind=row.last_error_kind,
+        next_attempt_wall=row.next_attempt_at,
+        breaker_open_until_wall=row.breaker_open_until,
+        consecutive_failures=row.consecutive_failures,
+        is_paused=row.is_paused,
+        paused_reason=row.paused_reason,
+        fields_seen=row.fields_seen or {},
+        waits=row.waits,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one committed batch moves forward."""
+
+    cursor: Cursor | None
+    complete_until: datetime | None
+    newest_changed_at: datetime | None
+    records: int
+    fields_seen: Mapping[str, str]
+
+
+def advance(conn: Writing, connection: str, stream: str, progress: Progress) -> None:
+    """Moves the cursor with the data it stands for; the watermark and the newest stamp never go back."""
+    conn.execute(
+        sa.text(
+            "update process.stream set cursor = coalesce(cast(:cursor as jsonb), cursor),"
+            " complete_until = greatest(complete_until, :complete_until),"
+            " newest_changed_at = greatest(newest_changed_at, :newest),"
+            " records_total = records_total + :records, fields_seen = fields_seen || cast(:fields as jsonb)"
+            " where connection = :connection and stream = :stream"
+        ),
+        {
+            "connection": connection,
+            "stream": stream,
+            "cursor": None if progress.cursor is None else json.dumps(dict(progress.cursor)),
+            "complete_until": progress.complete_until,
+            "newest": progress.newest_changed_at,
+            "records": progress.records,
+            "fields": json.dumps(dict(progress.fields_seen)),
+        },
+    )
+
+
+def succeeded(conn: Writing, connection: str, stream: str, *, now: datetime, every: timedelta) -> None:
+    """The pull reached the end: the stream is live (from its first success on), healthy, and due again after `every`."""
+    conn.execute(
+        sa.text(
+            "update process.stream set last_success_at = :now, live_since = coalesce(live_since, :now),"
+            " consecutive_failures = 0, last_error = null, last_error_kind = null, breaker_open_until = null,"
+            " next_attempt_at = clock_timestamp() + :every, lease_until = null, lease_owner = null"
+            " where connection = :connection and stream = :stream"
+        ),
+        {"connection": connection, "stream": stream, "now": now, "every": every},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a pull ended badly: the error in words, its kind, how long to wait, and whether the stream counts as delayed."""
+
+    detail: str
+    kind: str
+    wait: timedelta
+    delayed: bool
+    pause: str | None = None
+
+
+def failed(conn: Writing, connection: str, stream: str, failure: Failure) -> None:
+    """Writes down why the pull failed and when it may be tried again; a stream that only a person can mend is paused."""
+    values: dict[str, Any] = {
+        "connection": connection,
+        "stream": stream,
+        "detail": failure.detail[:2000],
+        "kind": failure.kind,
+        "wait": failure.wait,
+        "delayed": failure.delayed,
+        "pause": failure.pause,
+    }
+    conn.execute(
+        sa.text(
+            "update process.stream set last_error = :detail, last_error_kind = :kind,"
+            " consecutive_failures = consecutive_failures + 1, next_attempt_at = clock_timestamp() + :wait,"
+            " breaker_open_until = case when :delayed then clock_timestamp() + :wait else breaker_open_until end,"
+            " is_paused = is_paused or cast(:pause as text) is not null,"
+            " paused_reason = coalesce(cast(:pause as text), paused_reason), lease_until = null, lease_owner = null"
+            " where connection = :connection and stream = :stream"
+        ),
+        values,
+    )
+
+
+def pause(conn: Writing, connection: str, stream: str | None, reason: str) -> int:
+    """Pauses one stream, or all of a connection (None); returns how many. Nothing is pulled until `resume`."""
+    return conn.execute(
+        sa.text(
+            "update process.stream set is_paused = true, paused_reason = :reason"
+            " where connection = :connection and stream = coalesce(cast(:stream as text), stream)"
+        ),
+        {"connection": connection, "stream": stream, "reason": reason},
+    ).rowcount
+
+
+def resume(conn: Writing, connection: str, stream: str | None) -> int:
+    """Undoes `pause`, forgets past failures and makes the streams due now; returns how many."""
+    return conn.execute(
+        sa.text(
+            "update process.stream set is_paused = false, paused_reason = null, consecutive_failures = 0,"
+            " next_attempt_at = null, breaker_open_until = null"
+            " where connection = :connection and stream = coalesce(cast(:stream as text), stream)"
+        ),
+        {"connection": connection, "stream": stream},
+    ).rowcount
