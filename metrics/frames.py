@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -19,7 +19,7 @@ from typing import Any, Literal
 import polars as pl
 from psycopg import sql
 
-from db.engine import Reading, driver
+from db.engine import Reading, Writing, driver
 from db.money import AMOUNT
 from db.schema import canonical
 
@@ -27,7 +27,9 @@ MOMENT = pl.Datetime("us", "UTC")
 RATE = pl.Decimal(18, 8)
 
 _FACT = re.compile(r"\{([a-z_]+)\}")
-_RATE = re.compile(r"\{rate\(([a-z_.]+), ([^()]+)\)\}")
+_ONLY = re.compile(r"\{only\(([^()]+)\)\}")
+_QUERY = re.compile(r"\{query\(([a-z_]+)\)\}")
+_RATE = re.compile(r"\{rate\(([a-z_.]+), ((?:[^()]|\([a-z_]+\))+)\)\}")
 
 
 class FrameMismatch(RuntimeError):
@@ -88,30 +90,45 @@ class Question:
     columns: Mapping[str, pl.DataType | type[pl.DataType]]
 
 
-def ask(conn: Reading, question: Question, *, bound: Bound = NOW, where: Where = EVERYTHING, **values: Any) -> pl.DataFrame:
+Keys = Sequence[tuple[str, str]]
+"""Records by source and key."""
+
+
+def ask(
+    conn: Reading, question: Question, *, bound: Bound = NOW, where: Where = EVERYTHING, only: Keys | None = None, **values: Any
+) -> pl.DataFrame:
     """The answer to `question` over the facts that `bound` and `where` choose; `values` are the query's own parameters.
 
-    Raises FrameMismatch when the answer's columns are not the declared ones.
+    `only` cuts the queries that offer it to these records. Raises FrameMismatch when the answer's columns are not the declared ones.
     """
-    statement = render(_text(question.name), bound)
-    parameters = {**values, "bound_at": bound.at, "connection": where.connection, "regions": _regions(where)}
-    return _checked(question, _copied(conn, statement, parameters))
+    return _checked(question, _copied(conn, render(_text(question.name), bound, cut=only is not None), _given(bound, where, only, values)))
 
 
-def run(conn: Reading, name: str, *, bound: Bound = NOW, where: Where = EVERYTHING, **values: Any) -> int:
-    """Run the named statement for its effect on `measure`; returns how many rows it touched."""
-    parameters = {**values, "bound_at": bound.at, "connection": where.connection, "regions": _regions(where)}
-    return driver(conn).execute(render(_text(name), bound).encode(), parameters).rowcount
+def run(conn: Writing, name: str, *, only: Keys | None = None, **values: Any) -> int:
+    """Run the named statement over the facts as they are now, for its effect on `measure`; returns how many rows it touched."""
+    return driver(conn).execute(statement(name, cut=only is not None), _given(NOW, EVERYTHING, only, values)).rowcount
 
 
-def render(text: str, bound: Bound) -> str:
-    """The query with every `{entity}` replaced by its versions under `bound`, and every `{rate(currency, day)}` by a rate.
+def statement(name: str, *, cut: bool = False) -> bytes:
+    """The named statement over the facts as they are now, ready for the driver; `cut` as in `render`."""
+    return render(_text(name), NOW, cut=cut).encode()
 
-    The rate turns an amount into the reporting currency (parameter `reporting`) by the reference rate of that day or the
-    last before it; it is null when there is none.
+
+def render(text: str, bound: Bound, *, cut: bool = False) -> str:
+    """The query with its words replaced:
+
+    `{query(name)}` by another query, `{ledger}` by the invoices (now: as the read model keeps them), `{entity}` by that entity's versions under `bound`, `{only(a, b)}` by the condition that cuts to
+    the records asked for, `{rate(currency, day)}` by what turns an amount into the reporting currency (parameter `reporting`): the
+    reference rate of that day or the last before it, null when there is none.
     """
-    rated = _RATE.sub(lambda found: _rate(found.group(1), found.group(2)), text)
-    return _FACT.sub(lambda found: f"({_versions(found.group(1), bound.clock)})", rated)
+    ledger = "measure.invoice_fact" if bound.clock == "now" else "({query(invoices)})"
+    whole = text
+    while _QUERY.search(whole) or "{ledger}" in whole:
+        whole = _QUERY.sub(lambda found: _text(found.group(1)), whole.replace("{ledger}", ledger))
+    rated = _RATE.sub(lambda found: _rate(found.group(1), found.group(2)), whole)
+    chosen = "({}) in (select * from unnest(%(only_sources)s::text[], %(only_keys)s::text[]))" if cut else "true"
+    kept = _ONLY.sub(lambda found: chosen.format(found.group(1)), rated)
+    return _FACT.sub(lambda found: f"({_versions(found.group(1), bound.clock)})", kept)
 
 
 def empty(question: Question) -> pl.DataFrame:
@@ -122,6 +139,17 @@ def empty(question: Question) -> pl.DataFrame:
 @cache
 def _text(name: str) -> str:
     return resources.files("metrics").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _given(bound: Bound, where: Where, only: Keys | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **values,
+        "bound_at": bound.at,
+        "connection": where.connection,
+        "regions": _regions(where),
+        "only_sources": [source for source, _ in only or ()],
+        "only_keys": [key for _, key in only or ()],
+    }
 
 
 def _regions(where: Where) -> list[str] | None:
@@ -201,6 +229,22 @@ def _typed(name: str, kind: pl.DataType | type[pl.DataType]) -> pl.Expr:
 
 
 __all__ = [
-    "AMOUNT", "EVERYTHING", "MOMENT", "NOW", "RATE", "Bound", "FrameMismatch", "Question", "Where", "ask", "empty", "end_of",
-    "known", "render", "run", "source_knew",
+    "AMOUNT",
+    "EVERYTHING",
+    "MOMENT",
+    "NOW",
+    "RATE",
+    "Bound",
+    "FrameMismatch",
+    "Keys",
+    "Question",
+    "Where",
+    "ask",
+    "empty",
+    "end_of",
+    "known",
+    "render",
+    "run",
+    "source_knew",
+    "statement",
 ]  # fmt: skip

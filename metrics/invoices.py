@@ -48,7 +48,7 @@ def invoices(
     Amounts stand in their own currency and, by the reference rate of the issue date, in `reporting_currency` (null without a rate).
     Credit notes have negative amounts. `cleared_on` is the last clearing of a fully cleared invoice, else null.
     """
-    return ask(conn, INVOICES, bound=bound, where=where, reporting=reporting_currency, on_date=on)
+    return ask(conn, INVOICES, bound=bound, where=where, reporting=reporting_currency, on_date=on).sort("source", "source_key")
 
 
 def keyed(frame: pl.DataFrame, dimension: str) -> pl.DataFrame:

@@ -4,12 +4,12 @@ with posted as (
   select source, source_key, number, customer_key, country, region, legal_entity, currency, issue_date, due_date, is_disputed,
          is_credit, raw_record_id, case when is_credit then -abs(gross) else gross end as gross
   from {invoice} i
-  where status in ('posted', 'cleared') and cancelled_by is null
+  where status in ('posted', 'cleared') and cancelled_by is null and {only(source, source_key)}
     and (%(on_date)s::date is null or issue_date <= %(on_date)s::date)
 ), applied as (
   select source, invoice_key, sum(amount) as amount, max(clearing_date) as last_on
   from {payment_application} a
-  where not is_reversed and (%(on_date)s::date is null or clearing_date <= %(on_date)s::date)
+  where not is_reversed and {only(source, invoice_key)} and (%(on_date)s::date is null or clearing_date <= %(on_date)s::date)
   group by source, invoice_key
 ), settled as (
   select p.*, {rate(p.currency, p.issue_date)} as rate, a.last_on,
@@ -25,4 +25,3 @@ select s.source, s.source_key, s.number, s.customer_key, c.name as customer_name
 from settled s
 left join {customer} c on c.source = s.source and c.source_key = s.customer_key
 left join canonical.identity_link l on l.source = s.source and l.source_key = s.customer_key
-order by s.source, s.source_key
