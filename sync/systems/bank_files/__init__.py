@@ -1,0 +1,14 @@
+"""Bank statements from a drop folder: camt.053 versions 02 and 08."""
+
+from sync.connections import Connection, Landscape
+from sync.systems.bank_files.client import BankFiles
+
+
+def make_source(connection: Connection, landscape: Landscape) -> BankFiles:
+    """The source of `connection`; ConfigError when its options are wrong."""
+    return BankFiles(connection, landscape)
+
+
+def make_target(_connection: Connection, _landscape: Landscape) -> None:
+    """Bank files are read only."""
+    return
