@@ -24,11 +24,15 @@ do $$ begin
       create role {PAGES_ROLE} nologin;
     exception when duplicate_object or unique_violation then null;
     end;
-    execute format('grant {PAGES_ROLE} to %I', current_user);
   end if;
+  begin
+    execute format('grant {PAGES_ROLE} to %I', current_user);
+  exception when insufficient_privilege then
+    if not pg_has_role(current_user, '{PAGES_ROLE}', 'MEMBER') then raise; end if;
+  end;
 exception
   when insufficient_privilege then
-    raise exception 'role {PAGES_ROLE} is missing and this user may not create roles'
+    raise exception 'role {PAGES_ROLE} is missing, or this user is no member of it, and this user may not create or grant roles'
       using hint = 'ask the database administrator for: create role {PAGES_ROLE} nologin; grant {PAGES_ROLE} to <this user>';
 end $$
 """

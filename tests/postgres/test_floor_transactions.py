@@ -91,6 +91,22 @@ def test_pages_role_owns_nothing_and_writes_no_facts(engine: sa.Engine) -> None:
             conn.execute(sa.text(statement))
 
 
+def test_no_table_is_a_way_around_the_regions(engine: sa.Engine) -> None:
+    """What the pages' role may read and carries a region is under row-level security, partitions and views included."""
+    with reading(engine) as conn:
+        open_doors = conn.execute(
+            sa.text(
+                "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'region' AND NOT a.attisdropped"
+                " WHERE n.nspname IN ('raw', 'canonical', 'process', 'measure', 'governance')"
+                f" AND has_any_column_privilege('{PAGES_ROLE}', c.oid, 'SELECT')"
+                " AND (c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+                " OR c.relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false))"
+            )
+        ).scalars()
+        assert set(open_doors) <= {"process.stream"}, "streams carry no business data: freshness is everybody's"
+
+
 def test_lost_connection_during_commit_is_an_unknown_outcome(engine: sa.Engine) -> None:
     """When the server goes away while committing, the error says that the outcome isn't known."""
     with pytest.raises(CommitUnknown), writing(engine) as conn:

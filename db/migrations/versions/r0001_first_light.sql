@@ -4,11 +4,15 @@ do $$ begin
       create role tidegate_pages nologin;
     exception when duplicate_object or unique_violation then null;
     end;
-    execute format('grant tidegate_pages to %I', current_user);
   end if;
+  begin
+    execute format('grant tidegate_pages to %I', current_user);
+  exception when insufficient_privilege then
+    if not pg_has_role(current_user, 'tidegate_pages', 'MEMBER') then raise; end if;
+  end;
 exception
   when insufficient_privilege then
-    raise exception 'role tidegate_pages is missing and this user may not create roles'
+    raise exception 'role tidegate_pages is missing, or this user is no member of it, and this user may not create or grant roles'
       using hint = 'ask the database administrator for: create role tidegate_pages nologin; grant tidegate_pages to <this user>';
 end $$;
 
