@@ -161,17 +161,17 @@ class Form:
     context: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_form(session: MutableMapping[str, Any], form: Form) -> None:
+def open_form(session: MutableMapping[Any, Any], form: Form) -> None:
     """Open `form`; one that was open before is dropped."""
     session[FORM] = form
 
 
-def close_form(session: MutableMapping[str, Any]) -> None:
+def close_form(session: MutableMapping[Any, Any]) -> None:
     """Close whatever form is open."""
     session.pop(FORM, None)
 
 
-def current_form(session: Mapping[str, Any]) -> Form | None:
+def current_form(session: Mapping[Any, Any]) -> Form | None:
     """The form that is open, if one is."""
     form = session.get(FORM)
     return form if isinstance(form, Form) else None

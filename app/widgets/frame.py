@@ -1,0 +1,145 @@
+"""What every page has: its head, the as-of line, the honest empty state and the failure that tells nothing it should not."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, tzinfo
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import streamlit as st
+
+from app import state
+from app.charts import palette
+from app.desk import Desk, DeskError, Person
+from app.widgets import links, words
+
+_LOG = logging.getLogger("tidegate.pages")
+_STYLE = Path(__file__).with_name("tidegate.css")
+LIVE_SECONDS = 3
+
+T = TypeVar("T")
+
+
+def style() -> None:
+    """The one stylesheet, static text of ours."""
+    st.html(_STYLE)
+
+
+def zone() -> tzinfo:
+    """The viewer's time zone as the browser tells it."""
+    return words.zone_named(st.context.timezone)
+
+
+def colours() -> palette.Palette:
+    """The palette for the theme that the viewer sees."""
+    return palette.DARK if st.context.theme.type == "dark" else palette.LIGHT
+
+
+def known_at() -> datetime | None:
+    """The moment that this page is asked for, from its address; None for now."""
+    return state.known_at(st.query_params.to_dict())
+
+
+def live_every() -> int | None:
+    """Seconds between refreshes of live parts; None when the page shows the past, which does not move."""
+    return None if known_at() else LIVE_SECONDS
+
+
+def head(desk: Desk, title: str, question: str, *, can_look_back: bool = True) -> None:
+    """The page's title, the question it answers, and the control for looking back."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="page-head"):
+        with st.container(width="content", gap=None):
+            st.title(title, anchor=False, width="content")
+            st.markdown(question, width="content")
+        if can_look_back:
+            _look_back(desk)
+    moment = known_at()
+    if moment and can_look_back:
+        with st.container(horizontal=True, vertical_alignment="center", key="known-at-bar"):
+            st.markdown(f"**As it was known at {words.instant(moment, zone())}.** Facts that arrived later are left out.", width="stretch")
+            st.button("Back to now", key="known_at.now", on_click=_know_now)
+
+
+def _look_back(desk: Desk) -> None:
+    moment = (known_at() or desk.now()).astimezone(zone())
+    with st.popover("Known at", help="Show the page as it was known at a past time"):
+        with st.form("known_at.form", border=False):
+            day = st.date_input("Date", moment.date(), format="YYYY-MM-DD", key="known_at.day", max_value=desk.now().astimezone(zone()).date())
+            clock = st.time_input("Time", moment.time().replace(second=0, microsecond=0), key="known_at.time", step=300)
+            if st.form_submit_button("Show", key="known_at.show", type="primary"):
+                _know_at(day, clock)
+
+
+def _know_at(day: date | None, clock: time | None) -> None:
+    if day is not None and clock is not None:
+        moment = datetime.combine(day, clock, zone()).astimezone(UTC)
+        st.session_state[state.REMEMBERED_KNOWN_AT] = moment.isoformat()
+        links.set_params({state.KNOWN_AT: moment.isoformat()})
+        st.rerun()
+
+
+def _know_now() -> None:
+    st.session_state.pop(state.REMEMBERED_KNOWN_AT, None)
+    links.set_params({state.KNOWN_AT: None})
+
+
+def as_of(moment: datetime, *, currency: str | None = None, rate_date: date | None = None, settling: bool = False, more: Sequence[str] = ()) -> None:
+    """The line that says what the page knows as of when, and at which rates."""
+    parts = [f"As of {words.instant(moment, zone())}"]
+    if currency:
+        parts.append(f"amounts in {currency} at ECB reference rates of {rate_date.isoformat()}" if rate_date else f"amounts in {currency}")
+    if settling:
+        parts.append("settling: some sources are not complete up to this time")
+    st.caption(" \u00b7 ".join([*parts, *(words.plain(part) for part in more)]))
+
+
+def ask(question: Callable[[], T], *, of: str) -> T | None:
+    """The desk's answer, or None after the page has said calmly that it could not be had. `of` names what was asked for."""
+    try:
+        return question()
+    except DeskError as error:
+        _failed(str(error), error.reference)
+    except Exception:
+        reference = uuid.uuid4().hex[:12]
+        _LOG.exception("the page could not read %s", of, extra={"reference": reference})
+        _failed(f"{of} could not be read just now. Nothing is lost; the rest of Tidegate goes on working. Try again in a minute.", reference)
+    return None
+
+
+def _failed(message: str, reference: str) -> None:
+    with st.container(border=True, key=f"failed-{uuid.uuid4().hex[:8]}"):
+        st.markdown(f"**This part can't be shown.** {words.plain(message)}")
+        if reference:
+            st.caption(f"Reference for your administrator: {words.plain(reference)}")
+
+
+def empty(title: str, next_step: str) -> None:
+    """An honest empty state: what is missing, and what to do next."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**")
+        st.caption(next_step)
+
+
+def section(title: str, caption: str | None = None) -> None:
+    """A section's heading with what it shows in which unit when."""
+    st.subheader(title, anchor=False)
+    if caption:
+        st.caption(caption)
+
+
+def scope(person: Person) -> str:
+    """The person's region scope in words."""
+    return "all regions" if person.regions is None else ", ".join(sorted(person.regions)) or "no region"
+
+
+Tone = Literal["green", "orange", "red", "gray", "blue"]
+_TONES: dict[str, Tone] = {"good": "green", "warning": "orange", "bad": "red", "unknown": "gray"}
+_MARKS = {"good": "\u25cf", "warning": "\u25b2", "bad": "\u25a0", "unknown": "\u25cb"}
+
+
+def health(kind: str, text: str) -> None:
+    """A state as a word with a shape and a colour."""
+    st.badge(f"{_MARKS.get(kind, '')} {words.plain(text)}", color=_TONES.get(kind, "gray"))
