@@ -29,6 +29,7 @@ class FlatFiles:
         self._connection = connection
         self._drop = declared(connection)
         self._folders = Folders(self._drop, connection.name, wall)
+        self._digests: dict[Path, tuple[int, int, str]] = {}
         single = connection.legal_entities[0] if len(connection.legal_entities) == 1 else None
         self._speaker = Speaker(
             region=connection.region,
@@ -52,10 +53,10 @@ class FlatFiles:
         memory = _Memory(cursor)
         fresh: list[tuple[tuple[int, int, str], Dropped]] = []
         for dropped in self._folders.complete(kind):
-            body, digest = self._read(dropped.path)
-            if memory.took(dropped.path.name, digest):
-                self._tidy(kind, dropped, body, now)
+            if memory.took(dropped.path.name, self._digest(dropped.path)):
+                self._tidy(kind, dropped, now)
                 continue
+            body, _ = self._read(dropped.path)
             period, sequence = _numbers(dropped.path.name, body, kind)
             fresh.append(((period or 0, sequence or 0, dropped.path.name), dropped))
         fresh.sort(key=lambda item: item[0])
@@ -135,7 +136,7 @@ class FlatFiles:
             yield Finding("folders", ok=True, words="no folder is watched; files come by `tidegate ingest`")
         for folder, listed, movable in self._folders.writable():
             yield Finding(f"folder {folder}", ok=listed, words="can be read" if listed else "is not there or can't be read")
-            if listed and self._drop.archive is not None:
+            if listed and self._drop.archive:
                 yield Finding(
                     f"archive in {folder}", ok=movable, words="files can be moved" if movable else "files can't be moved: allow writing"
                 )
@@ -160,8 +161,11 @@ class FlatFiles:
             return Finding(dropped.path.name, ok=False, words=error.detail)
         return Finding(dropped.path.name, ok=True, words=f"{mapped.records} lines, {mapped.rejects.height} of them can't be read")
 
-    def _tidy(self, kind: FileKind, dropped: Dropped, body: bytes, now: datetime) -> None:
+    def _tidy(self, kind: FileKind, dropped: Dropped, now: datetime) -> None:
         """A file that was committed but not filed away, since we were stopped between the two, is filed away now."""
+        if not self._drop.archive:
+            return
+        body, _ = self._read(dropped.path)
         manifest = self._read(dropped.manifest)[0].decode("utf-8", errors="replace") if dropped.manifest else None
         accepted, reason = True, None
         try:
@@ -176,6 +180,18 @@ class FlatFiles:
             known = ", ".join(one.stream for one in self._drop.files)
             raise PermanentError(f"the connection declares no stream {stream!r}; it has: {known}", connection=self._connection.name)
         return kind
+
+    def _digest(self, path: Path) -> str:
+        """The SHA-256 of the file, read again only when its size or its time of change is another."""
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise TransientError(f"{path.name} can't be read: {error.strerror}", connection=self._connection.name) from error
+        known = self._digests.get(path)
+        if known is None or known[:2] != (state.st_size, state.st_mtime_ns):
+            known = (state.st_size, state.st_mtime_ns, self._read(path)[1])
+            self._digests[path] = known
+        return known[2]
 
     def _read(self, path: Path) -> tuple[bytes, str]:
         """(the bytes of the file, their SHA-256 in hex)."""

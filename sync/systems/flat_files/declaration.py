@@ -268,8 +268,8 @@ class Drop(_Part):
     """The options of a connection: where its files arrive and of which kinds they are."""
 
     folders: tuple[str, ...] = ()
-    archive: str | None = "archive"
-    """Where accepted files go, relative to their folder; None leaves them where they are."""
+    archive: str = "archive"
+    """Where accepted files go, relative to their folder; empty leaves them where they are."""
     quarantine: str = "quarantine"
     temporary_suffixes: tuple[str, ...] = (".tmp", ".part", ".filepart", ".writing")
     files: tuple[FileKind, ...] = Field(min_length=1)

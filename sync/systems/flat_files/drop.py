@@ -78,7 +78,7 @@ class Folders:
 
         Raises PermanentError when the folder does not allow it; the file then stays, and is known by its digest.
         """
-        if accepted and self._drop.archive is None:
+        if accepted and not self._drop.archive:
             return
         target = dropped.path.parent / (self._drop.archive or "archive" if accepted else self._drop.quarantine)
         try:
