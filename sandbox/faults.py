@@ -1,0 +1,112 @@
+"""The fault dial: what goes wrong, where, how often and for how long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.world.reference import S4_HOSTS, SYSTEMS
+
+HTTP = ("salesforce", *S4_HOSTS, "kyriba")
+FILES = ("bank-emea", "legacy-latam")
+
+KINDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "outage": (HTTP, "the connection is closed without an answer; how='503' answers 503 instead"),
+    "rate_limit": (HTTP, "429; retry_after seconds (7), form 'seconds', 'date' or 'none'"),
+    "quota": (("salesforce",), "403 REQUEST_LIMIT_EXCEEDED"),
+    "server_error": (HTTP, "500; status and body can be given"),
+    "slow": (HTTP, "the body drips: chunk bytes (1) every pause seconds (0.5)"),
+    "truncated": (HTTP, "half the body, then the connection ends; content_length=false hides how much was meant"),
+    "html_login": (HTTP, "200 with an HTML login page"),
+    "expired_token": (HTTP, "401, and every token handed out is void; on the next page of a list unless anywhere=true"),
+    "csrf_expired": (S4_HOSTS, "403 x-csrf-token: Required on the next write; all tokens are void"),
+    "duplicate_records": (HTTP, "a page holds its first record twice"),
+    "out_of_order": (HTTP, "a page's records come in reverse"),
+    "repeated_page": (HTTP, "a page names itself as the next one"),
+    "late_commit": (HTTP, "what changes while this lasts stays unseen, and appears afterwards with its old stamp"),
+    "unknown_customer": (HTTP, "a page's first record names a customer nobody knows"),
+    "schema_drift": (HTTP, "change 'add', 'remove' or 'retype' of field (each entity has a default)"),
+    "page_size": (HTTP, "pages of size records"),
+    "drop_response_after_execute": (HTTP, "a write is executed, the connection closed without an answer"),
+    "lock_row": (("salesforce",), "a record write fails with UNABLE_TO_LOCK_ROW"),
+    "late_file": (FILES, "files are held back while this lasts"),
+    "broken_file": (FILES, "the next file is broken: how 'totals' or 'cut'"),
+    "resent_file": (FILES, "the last file comes again at once: how 'same' or 'corrected' (same name, other content)"),
+}
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong. `times` and `until` (steady clock) limit it; neither: until it is taken away."""
+
+    id: int
+    system: str
+    kind: str
+    times: int | None = None
+    until: float | None = None
+    entity: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    hits: int = 0
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """The fault as the control port shows it."""
+        left = None if self.until is None else max(0.0, round(self.until - now, 1))
+        return {"id": self.id, "system": self.system, "kind": self.kind, "times": self.times, "seconds_left": left,
+                "entity": self.entity, "hits": self.hits, **self.options}  # fmt: skip
+
+
+class Dial:
+    """All faults that are set."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady, self._faults, self._last = steady, dict[int, Fault](), 0
+
+    def set(self, system: str, kind: str, *, times: int | None = None, seconds: float | None = None,
+            entity: str | None = None, options: dict[str, Any] | None = None) -> Fault:  # fmt: skip
+        """Sets a fault; system '*' means every system it fits. ValueError says what is wrong with the request."""
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of fault {kind!r}; known: {', '.join(KINDS)}")
+        if system != "*" and system not in SYSTEMS:
+            raise ValueError(f"unknown system {system!r}; known: {', '.join(SYSTEMS)}")
+        if system != "*" and system not in KINDS[kind][0]:
+            raise ValueError(f"{kind} can't be set on {system}; only on {', '.join(KINDS[kind][0])}")
+        self._last += 1
+        until = None if seconds is None else self._steady() + seconds
+        fault = Fault(self._last, system, kind, times, until, entity, dict(options or {}))
+        self._faults[fault.id] = fault
+        return fault
+
+    def peek(self, system: str, kind: str, entity: str | None = None) -> Fault | None:
+        """The fault of a kind that applies now, without using it up."""
+        now = self._steady()
+        for fault in list(self._faults.values()):
+            if fault.until is not None and now >= fault.until:
+                del self._faults[fault.id]
+            elif fault.kind == kind and fault.system in (system, "*") and fault.entity in (None, entity):
+                return fault
+        return None
+
+    def take(self, system: str, kind: str, entity: str | None = None) -> Fault | None:
+        """The fault of a kind that applies now; one of its times is used up."""
+        fault = self.peek(system, kind, entity)
+        if fault is not None:
+            fault.hits += 1
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times <= 0:
+                    self._faults.pop(fault.id, None)
+        return fault
+
+    def clear(self, fault_id: int | None = None) -> int:
+        """Takes one fault away, or all; returns how many."""
+        gone = list(self._faults) if fault_id is None else [i for i in self._faults if i == fault_id]
+        for one in gone:
+            del self._faults[one]
+        return len(gone)
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Every fault that is set, as the control port shows it."""
+        now = self._steady()
+        return [f.shown(now) for f in self._faults.values() if f.until is None or f.until > now]
