@@ -158,6 +158,18 @@ forecast_line = _table(
     sa.Index("ix_forecast_line_expected_date", "run_id", "expected_date"),
 )
 
+lag = _table(
+    "lag",
+    text("connection", key=True),
+    text("stream", key=True),
+    big("records"),
+    share("p50"),  # seconds from the source's change to our commit, of records that came live
+    share("p95"),
+    share("longest"),
+    when("computed_at"),
+    rls=False,
+)
+
 figure = _table(
     "figure",
     text("slug"),

@@ -1219,6 +1219,17 @@ CREATE TABLE measure.forecast_line (
 
 CREATE INDEX ix_forecast_line_expected_date ON measure.forecast_line (run_id, expected_date);
 
+CREATE TABLE measure.lag (
+	connection TEXT NOT NULL, 
+	stream TEXT NOT NULL, 
+	records BIGINT NOT NULL, 
+	p50 NUMERIC(18, 8), 
+	p95 NUMERIC(18, 8), 
+	longest NUMERIC(18, 8), 
+	computed_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	CONSTRAINT pk_lag PRIMARY KEY (connection, stream)
+);
+
 CREATE TABLE measure.figure (
 	slug TEXT NOT NULL, 
 	dimension TEXT NOT NULL, 

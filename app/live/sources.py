@@ -1,0 +1,190 @@
+"""The feeds and connections as a person sees them: fresh or not, why, and what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.desk import ConnectionView, Feed, Health, RunLine
+from db.engine import Reading
+from sync.connections import Connection, Landscape
+
+_STREAMS = """
+select s.*, coalesce(x.open, 0) as open_exceptions, l.p50 as lag_p50, l.p95 as lag_p95,
+  s.breaker_open_until > clock_timestamp() as breaker_open, clock_timestamp() as wall,
+  exists (select from process.run r where r.connection = s.connection and r.stream = s.stream and r.state = 'running') as is_running
+from process.stream s
+left join (select connection, stream, count(*) as open from process.exception
+           where state not in ('resolved', 'dismissed') group by 1, 2) x on x.connection = s.connection and x.stream = s.stream
+left join measure.lag l on l.connection = s.connection and l.stream = s.stream
+order by s.connection, s.stream
+"""
+
+_RUNS = """
+select r.connection, r.stream, r.trigger, r.started_at, r.ended_at, r.state, r.pages, r.records, r.error, b.quarantined
+from (select r.*, row_number() over (partition by r.connection order by r.started_at desc) as place from process.run r
+      where r.started_at > :since) r
+left join lateral (select coalesce(sum(b.quarantined), 0) as quarantined from process.batch b where b.run_id = r.id) b on true
+where r.place <= 12 order by r.connection, r.started_at desc
+"""
+
+_FILES = """
+select p.connection, p.name, p.recorded_at, p.byte_count, p.record_count,
+  coalesce((select bool_and(t.agree) from process.control_total t where t.page_id = p.id), true) as totals_agree,
+  (select x.message from process.exception x where x.kind = 'file' and x.raw_record_id >> 24 = p.id limit 1) as refused
+from (select p.id, p.connection, p.name, p.recorded_at, p.byte_count, p.record_count,
+             row_number() over (partition by p.connection order by p.recorded_at desc) as place
+      from raw.page p where p.kind = 'file') p
+where p.place <= 12 order by p.connection, p.recorded_at desc
+"""
+
+
+def feeds(conn: Reading, landscape: Landscape, *, now: datetime) -> list[Feed]:
+    """Every stream of every configured connection, worst first; one that never ran is there too."""
+    rows = {(row.connection, row.stream): row for row in conn.execute(sa.text(_STREAMS))}
+    known = {connection.name: connection for connection in landscape.connections}
+    found = [_feed(row, known[row.connection], now) for row in rows.values() if row.connection in known]
+    waiting = [connection for connection in landscape.connections if not any(name == connection.name for name, _ in rows)]
+    found += [_never_ran(connection) for connection in waiting]
+    order: dict[Health, int] = {"bad": 0, "warning": 1, "unknown": 2, "good": 3}
+    return sorted(found, key=lambda feed: (order[feed.health], feed.connection, feed.stream))
+
+
+def connections(conn: Reading, landscape: Landscape, *, now: datetime) -> list[ConnectionView]:
+    """Every connection with its feeds, latest runs and files."""
+    by_feed: dict[str, list[Feed]] = {}
+    for feed in feeds(conn, landscape, now=now):
+        by_feed.setdefault(feed.connection, []).append(feed)
+    runs = _grouped(conn.execute(sa.text(_RUNS), {"since": datetime(1970, 1, 1, tzinfo=UTC)}))
+    files = _grouped(conn.execute(sa.text(_FILES)))
+    return [
+        ConnectionView(
+            name=connection.name,
+            system=connection.system,
+            region=connection.region,
+            owner=connection.owner,
+            criticality=connection.criticality,
+            feeds=by_feed.get(connection.name, []),
+            runs=[_run(row) for row in runs.get(connection.name, [])],
+            files=[_file(row) for row in files.get(connection.name, [])],
+        )
+        for connection in landscape.connections
+    ]
+
+
+def _grouped(rows: Any) -> Mapping[str, Sequence[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.connection, []).append(row)
+    return found
+
+
+def _feed(row: Any, connection: Connection, now: datetime) -> Feed:
+    settings = connection.stream(row.stream)
+    target = settings.freshness_minutes * 60
+    seen = row.last_success_at
+    age = int((now - seen).total_seconds()) if seen is not None else None
+    health, words = _health(row, age, target)
+    budget = row.budget or {}
+    return Feed(
+        connection=row.connection,
+        system=connection.system,
+        stream=row.stream,
+        region=row.region,
+        health=health,
+        words=words,
+        newest_data_at=row.newest_changed_at,
+        last_success_at=row.last_success_at,
+        next_attempt_at=row.next_attempt_at,
+        age_seconds=age,
+        target_seconds=target,
+        lag_p50_seconds=float(row.lag_p50) if row.lag_p50 is not None else None,
+        lag_p95_seconds=float(row.lag_p95) if row.lag_p95 is not None else None,
+        records_total=row.records_total,
+        failures=row.consecutive_failures,
+        breaker_open=bool(row.breaker_open),
+        is_paused=row.is_paused,
+        last_error=row.last_error,
+        budget_used=budget.get("used"),
+        budget_limit=budget.get("limit"),
+        open_exceptions=row.open_exceptions,
+    )
+
+
+def _health(row: Any, age: int | None, target: int) -> tuple[Health, str]:
+    """State in a word and words: paused and broken streams say so, a silent one shows by its age alone."""
+    if row.is_paused:
+        return "warning", f"paused: {row.paused_reason or 'no reason given'}"
+    if row.last_error and row.breaker_open:
+        return "bad", f"circuit open after {row.consecutive_failures} failures: {row.last_error}"
+    if row.last_error:
+        return ("bad" if age is None or age > target else "warning"), row.last_error
+    if age is None:
+        return "unknown", "first pull is running" if row.is_running else "not pulled yet"
+    if age > target:
+        return "bad", f"nothing new confirmed for {_spoken(age)}; the target is {_spoken(target)}"
+    return "good", f"confirmed {_spoken(age)} ago"
+
+
+def _spoken(seconds: int) -> str:
+    if seconds < 120:
+        return f"{max(seconds, 0)} s"
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 172800 else f"{seconds // 86400} days"
+
+
+def _never_ran(connection: Connection) -> Feed:
+    missing = connection.missing()
+    words = f"waits for {', '.join(missing)} in the environment" if missing else "not pulled yet"
+    return Feed(
+        connection=connection.name,
+        system=connection.system,
+        stream="-",
+        region=connection.region,
+        health="unknown",
+        words=words,
+        newest_data_at=None,
+        last_success_at=None,
+        next_attempt_at=None,
+        age_seconds=None,
+        target_seconds=connection.defaults.freshness_minutes * 60,
+        lag_p50_seconds=None,
+        lag_p95_seconds=None,
+        records_total=0,
+        failures=0,
+        breaker_open=False,
+        is_paused=False,
+        last_error=None,
+        budget_used=None,
+        budget_limit=None,
+        open_exceptions=0,
+    )
+
+
+def _run(row: Any) -> RunLine:
+    return RunLine(
+        stream=row.stream,
+        trigger=row.trigger,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        state=row.state,
+        pages=row.pages,
+        records=row.records,
+        quarantined=int(row.quarantined or 0),
+        error=row.error,
+    )
+
+
+def _file(row: Any) -> Mapping[str, Any]:
+    return {
+        "name": row.name,
+        "received_at": row.recorded_at,
+        "bytes": row.byte_count,
+        "records": row.record_count,
+        "totals_agree": row.totals_agree,
+        "verdict": row.refused or ("accepted" if row.totals_agree else "accepted, but its totals do not agree"),
+    }

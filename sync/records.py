@@ -1,0 +1,67 @@
+"""One record's own text out of the bytes of its page, for a person to read. Never used to compute anything."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sync.ports import Page
+
+MAX_CHARACTERS = 20_000
+_LISTS = ("records", "results", "value", "d")
+
+
+def excerpt(page: Page, ordinal: int) -> str:
+    """The `ordinal`-th record of `page` (from 0) as text: pretty JSON, its line, or the file's beginning where records can't be told apart."""
+    text = page.body.decode(_charset(page), errors="replace").replace("\x00", "\ufffd")
+    found = _from_json(text, ordinal) if "json" in page.content_type else _from_lines(text, ordinal, page)
+    if found is None:
+        found = text
+    return found if len(found) <= MAX_CHARACTERS else found[:MAX_CHARACTERS] + "\n… (cut)"
+
+
+def _charset(page: Page) -> str:
+    given = page.headers.get("encoding") or page.content_type.partition("charset=")[2].strip()
+    try:
+        return codecs.lookup(given).name if given else "utf-8"
+    except LookupError:
+        return "utf-8"
+
+
+def _from_json(text: str, ordinal: int) -> str | None:
+    try:
+        document = json.loads(text, parse_float=str, parse_int=str)
+    except ValueError:
+        return None
+    records = _records(document)
+    if records is None or ordinal >= len(records):
+        return None
+    return json.dumps(records[ordinal], indent=2, ensure_ascii=False)
+
+
+def _records(document: Any) -> Sequence[Any] | None:
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, Mapping):
+        return None
+    for name in _LISTS:
+        inner = document.get(name)
+        if isinstance(inner, list):
+            return inner
+        if isinstance(inner, Mapping) and (deeper := _records(inner)) is not None:
+            return deeper
+    return next((value for value in document.values() if isinstance(value, list)), None)
+
+
+def _from_lines(text: str, ordinal: int, page: Page) -> str | None:
+    if "xml" in page.content_type or text.lstrip().startswith("<"):
+        return None
+    lines = text.splitlines()
+    first = int(page.headers.get("first_record_line", "1"))
+    place = first + ordinal
+    if place >= len(lines):
+        return None
+    head = lines[first - 1] if first else ""
+    return f"{head}\n{lines[place]}" if head else lines[place]
