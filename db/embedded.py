@@ -42,7 +42,7 @@ _WATCH_SECONDS = 1.0
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "wal_compression": "on",

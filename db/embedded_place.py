@@ -18,6 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from db.embedded_guard import postmaster
+
 _WHEEL_FOLDERS = {18: "pginstall18", 16: "pginstall"}
 _ACCOUNTS = ("tidegate", "postgres", "nobody")
 _SYSTEM_PLACE = Path("/var/lib/tidegate")
@@ -98,7 +100,9 @@ def _base(home: Path, account: Account | None) -> Path:
         base = Path(pointer.read_text(encoding="utf-8").strip())
         if base.is_dir() and _owned_by_us(base):
             return base
-    base = _system_place(home) / hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    place = _system_place(home)
+    _forget_vanished_homes(place)
+    base = place / hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     base.mkdir(exist_ok=True)
     if not _owned_by_us(base):
         raise EmbeddedUnavailable(f"{base} belongs to somebody else: remove it, or set TIDEGATE_HOME or DATABASE_URL")
@@ -106,6 +110,21 @@ def _base(home: Path, account: Account | None) -> Path:
     (base / "home").write_text(f"{home}\n", encoding="utf-8")
     pointer.write_text(f"{base}\n", encoding="utf-8")
     return base
+
+
+def _forget_vanished_homes(place: Path) -> None:
+    """Remove what temporary homes left behind that were deleted since; a real home's data is never removed."""
+    if place == _SYSTEM_PLACE:
+        return
+    for note in place.glob("*/home"):
+        try:
+            home = Path(note.read_text(encoding="utf-8").strip())
+        except OSError:
+            continue
+        if home.exists():
+            continue
+        if not any(postmaster(str(data)) for data in note.parent.glob("postgres-*/data")):
+            shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def _system_place(home: Path) -> Path:
