@@ -236,8 +236,8 @@ def _touch(conn: Writing, setting: Setting, entity: str, current: pl.DataFrame, 
     parts = []
     for kind, column in _TOUCHES.get(entity, ()):
         fallback = pl.lit("*") if kind == "forecast" else pl.lit(None, dtype=pl.String)
-        for rows in (current, before):
-            parts.append(rows.select(pl.lit(kind).alias("kind"), pl.coalesce(pl.col(column), fallback).alias("key")))
+        marked = [pl.lit(kind).alias("kind"), pl.coalesce(pl.col(column), fallback).alias("key")]
+        parts += [current.select(marked), before.select(marked)]
     marks = pl.concat(parts).drop_nulls().unique() if parts else pl.DataFrame()
     return 0 if marks.is_empty() else _mark(conn, setting, marks)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ from psycopg import sql
 from db.copying import copy_into
 from db.engine import Writing, driver
 from db.money import AMOUNT
-from sync import fx
+from sync import fx, sla
 from sync.canonical.causes import CAUSES, Cause
 from sync.fingerprint import VERSION as FINGERPRINT_VERSION
 from sync.fingerprint import fingerprint
@@ -29,7 +29,6 @@ OPEN_STATES = ("new", "acknowledged", "waiting", "replaying", "regressed")
 LANDED = "landed on its own"
 RECOVERED = "the source recovered"
 EDITED = "landed with an edit"
-_DUE_HOURS = {"critical": 4, "high": 8, "medium": 24, "low": 72}
 _REJECTS: dict[str, pl.DataType] = {
     "fingerprint": pl.String(),
     "cause": pl.String(),
@@ -48,7 +47,7 @@ _REJECTS: dict[str, pl.DataType] = {
     "message": pl.String(),
     "hint": pl.String(),
     "evidence": pl.String(),
-    "due_hours": pl.Int32(),
+    "due_at": pl.Datetime("us", "UTC"),
 }
 
 
@@ -117,7 +116,7 @@ insert into process.exception (fingerprint, fingerprint_version, cause, severity
   money_at_risk_reporting, message, hint, evidence, first_seen, last_seen, due_at)
 select r.fingerprint, :version, r.cause, r.severity, 'new', r.kind, :connection, r.stream, :region,
   r.legal_entity, r.entity, r.source_key, r.source_version, r.raw_record_id, r.customer_key, c.name, r.money_at_risk, r.currency,
-  r.money_at_risk_reporting, r.message, r.hint, r.evidence::jsonb, :now, :now, :now + make_interval(hours => r.due_hours)
+  r.money_at_risk_reporting, r.message, r.hint, r.evidence::jsonb, :now, :now, r.due_at
 from (select distinct on (fingerprint, entity, {_KEY.format("t")}) * from tidegate_rejects t
       order by fingerprint, entity, {_KEY.format("t")}, raw_record_id desc) r
 left join canonical.customer c on c.source = :connection and c.source_key = r.customer_key
@@ -135,7 +134,7 @@ def _prepare(conn: Writing, place: Place, rejects: pl.DataFrame, now: datetime, 
         ),
         pl.Series("severity", [_cause(slug).severity for slug in marks["cause"]], dtype=pl.String),
         pl.Series("hint", [_cause(slug).hint for slug in marks["cause"]], dtype=pl.String),
-        pl.Series("due_hours", [_DUE_HOURS[_cause(slug).severity] for slug in marks["cause"]], dtype=pl.Int32),
+        pl.Series("due_at", [sla.due(_cause(slug).severity, now) for slug in marks["cause"]], dtype=_REJECTS["due_at"]),
     )
     have = set(rejects.columns)
     optional = [
@@ -182,8 +181,10 @@ def _reporting(rejects: pl.DataFrame, rates: Mapping[str, tuple[Decimal, Any]], 
 def _sql_type(dtype: pl.DataType) -> str:
     if dtype == pl.String():
         return "text"
-    if dtype.is_integer():
-        return "bigint" if dtype == pl.Int64() else "int"
+    if dtype == pl.Int64():
+        return "bigint"
+    if isinstance(dtype, pl.Datetime):
+        return "timestamptz"
     return "numeric(19,4)"
 
 
@@ -275,8 +276,3 @@ def recovered(conn: Writing, connection: str, stream: str, *, now: datetime) -> 
         ),
         {"now": now, "resolution": RECOVERED, "connection": connection, "stream": stream},
     ).rowcount
-
-
-def due(severity: str, now: datetime) -> datetime:
-    """When an exception of this severity should have an owner's answer."""
-    return now + timedelta(hours=_DUE_HOURS.get(severity, 24))

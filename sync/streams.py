@@ -80,6 +80,14 @@ def state(conn: Reading, connection: str, stream: str) -> State | None:
     )
 
 
+def known(conn: Reading, connection: str, stream: str) -> State:
+    """The stream's row; LookupError when it was never registered."""
+    found = state(conn, connection, stream)
+    if found is None:
+        raise LookupError(f"stream {connection}/{stream} was never registered")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What one committed batch moves forward."""
@@ -182,3 +190,10 @@ def resume(conn: Writing, connection: str, stream: str | None) -> int:
         ),
         {"connection": connection, "stream": stream},
     ).rowcount
+
+
+def set_paused(conn: Writing, connection: Connection, stream: str | None, *, paused: bool, reason: str) -> int:
+    """Pauses or resumes one stream of `connection`, or all (None); returns how many rows that concerned."""
+    if paused:
+        return pause(conn, connection.name, stream, reason)
+    return resume(conn, connection.name, stream)

@@ -1,0 +1,370 @@
+"""One pull of one stream: lease, fetch, map, and write in batches of which each is one transaction with its cursor."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+
+from db.bulk import Contended
+from db.clock import Clock
+from db.engine import Writing, writing
+from sync import crash, leases, pull_batch, quarantine, streams
+from sync.connections import Connection, Landscape
+from sync.errors import MAX_ATTEMPTS, SourceError, TransientError, decide_retry
+from sync.ports import ControlTotal, Filing, Page, Source, Stream
+from sync.promotion_batch import Counts, Outcome
+from sync.pull_pipeline import Arrived, Pipeline
+
+BATCH_PAGES = 10
+BATCH_RECORDS = 20_000
+WRITE_ATTEMPTS = 4
+DELAYED_AFTER = 3
+STOPPED_WAIT = timedelta(minutes=5)
+"""How long a stream rests after its last try of a row failed: then it is tried again, once."""
+
+NOTHING = Counts()
+State = Literal["done", "busy", "paused", "not_due", "waiting", "failed"]
+_log = structlog.get_logger(__name__)
+
+
+class HasEngine(Protocol):
+    """An open database."""
+
+    @property
+    def engine(self) -> sa.Engine: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """How a pull ended. `waiting`: the customers of this source have to come first. `error` is in words, without secrets."""
+
+    connection: str
+    stream: str
+    state: State
+    counts: Counts = NOTHING
+    pages: int = 0
+    batches: int = 0
+    events: int = 0
+    touched: int = 0
+    causes: Mapping[str, int] = field(default_factory=dict)
+    control_totals: tuple[ControlTotal, ...] = ()
+    error: str | None = None
+
+
+def owner_name() -> str:
+    """Who holds a lease: machine, process and thread."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+
+def pull_stream(
+    database: HasEngine,
+    connection: Connection,
+    landscape: Landscape,
+    source: Source,
+    stream: str,
+    *,
+    clock: Clock,
+    trigger: str,
+    full: bool = False,
+    pages: Iterable[Page] | None = None,
+    on_commit: Callable[[Outcome], None] | None = None,
+) -> PullResult:
+    """Pulls `stream` until the source has no more for now; says how it went, and raises only for faults of our own database.
+
+    `trigger` says who asked: `clock` waits for a stream's next attempt, others do not, but no one calls a system before the time
+    that it named. `full` reads from the beginning. `pages` replaces the fetching, for a file handed in by a person; the cursor then
+    stays. `on_commit` is called after each commit.
+    """
+    offered = {each.name: each for each in source.streams()}
+    if stream not in offered:
+        raise KeyError(f"connection {connection.name} offers no stream {stream!r}; it has: {', '.join(offered)}")
+    with writing(database.engine) as conn:
+        streams.register(conn, connection, list(offered.values()))
+        state = streams.known(conn, connection.name, stream)
+        refusal = None if pages is not None else _not_now(conn, connection, state, offered, trigger)
+        lease = None
+        if refusal is None:
+            lease = leases.acquire(conn, connection.name, stream, owner_name(), now=clock.now())
+            refusal = "busy" if lease is None else None
+    if lease is None:
+        return PullResult(connection.name, stream, refusal or "busy")
+    handed = pages is not None
+    job = _Pull(
+        database.engine,
+        connection=connection,
+        source=source,
+        stream=offered[stream],
+        lease=lease,
+        reporting_currency=landscape.reporting_currency,
+        clock=clock,
+        on_commit=on_commit,
+        handed=handed,
+    )
+    return job.run(state, trigger, None if full else state.cursor, pages)
+
+
+def _not_now(conn: Writing, connection: Connection, state: streams.State, offered: Mapping[str, Stream], trigger: str) -> State | None:
+    """Why the stream is not to be pulled now, or None."""
+    if state.is_paused:
+        return "paused"
+    if state.waits and (trigger == "clock" or state.last_error_kind == "quota"):
+        return "not_due"
+    if pull_batch.needs_customers(connection, offered.values(), state.stream):
+        first = [each.name for each in offered.values() if "customer" in each.entities]
+        known = [streams.state(conn, connection.name, name) for name in first]
+        if all(each is None or each.live_since is None for each in known):
+            return "waiting"
+    return None
+
+
+class _Pull:
+    """One pull under one lease."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        connection: Connection,
+        source: Source,
+        stream: Stream,
+        lease: leases.Lease,
+        reporting_currency: str,
+        clock: Clock,
+        on_commit: Callable[[Outcome], None] | None,
+        handed: bool,
+    ) -> None:
+        self._engine = engine
+        self._connection = connection
+        self._source = source
+        self._stream = stream
+        self._clock = clock
+        self._lease = lease
+        self._on_commit = on_commit
+        self._handed = handed
+        self._writer = pull_batch.Writer(
+            connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed
+        )
+        self._result = PullResult(connection.name, stream.name, "done")
+        self._renewed = time.monotonic()
+
+    def run(self, state: streams.State, trigger: str, cursor: Mapping[str, object] | None, pages: Iterable[Page] | None) -> PullResult:
+        """Pulls to the end or to the first failure, and writes down which it was."""
+        with writing(self._engine) as conn:
+            run_id = _start_run(conn, self._connection, self._stream.name, trigger, self._clock.now())
+        self._writer.begin(run_id, state)
+        source_pages = pages if pages is not None else self._source.pull(self._stream.name, cursor, now=self._clock.now())
+        pipeline = Pipeline(self._source, self._stream.name, source_pages, atomic=self._stream.atomic)
+        try:
+            self._write_all(pipeline)
+        except leases.Fenced as fenced:
+            _log.warning("fenced", connection=self._connection.name, stream=self._stream.name, detail=str(fenced))
+            return self._close_run(run_id, "abandoned", replace(self._result, state="busy", error=str(fenced)))
+        except SourceError as error:
+            return self._fail(run_id, state, error)
+        except (ConnectionError, TimeoutError) as error:
+            return self._fail(run_id, state, TransientError(f"{type(error).__name__}: {error}", connection=self._connection.name))
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception as error:
+            _log.exception("a pull broke", connection=self._connection.name, stream=self._stream.name)
+            return self._fail(run_id, state, TransientError(f"{type(error).__name__}: {error}", connection=self._connection.name))
+        finally:
+            pipeline.close()
+        return self._finish(run_id, state)
+
+    def _write_all(self, pipeline: Pipeline) -> None:
+        pending: list[Arrived] = []
+        records = 0
+        try:
+            for item in pipeline:
+                if item is not None:
+                    crash.point("after_fetch")
+                    pending.append(item)
+                    records += item.mapped.records if item.mapped is not None else 1
+                    stops = item.refusal is not None and not self._stream.atomic
+                    if not stops and len(pending) < BATCH_PAGES and records < BATCH_RECORDS:
+                        continue
+                if pending:
+                    self._write(pending)
+                    pending, records = [], 0
+                else:
+                    self._keep_lease()
+        except SourceError:
+            # What came before the failure is good: its cursor is a safe place to go on from.
+            if pending and all(item.refusal is None or self._stream.atomic for item in pending):
+                self._write(pending)
+            raise
+        if pending:
+            self._write(pending)
+
+    def _write(self, items: list[Arrived]) -> None:
+        """One batch, one transaction; done again when another transaction touched the same records."""
+        for attempt in range(1, WRITE_ATTEMPTS + 1):
+            try:
+                with writing(self._engine) as conn:
+                    written = self._writer.write(conn, items, now=self._clock.now())
+                    crash.point("before_commit")
+                break
+            except (Contended, sa.exc.IntegrityError, sa.exc.OperationalError) as error:
+                if attempt == WRITE_ATTEMPTS or not _worth_repeating(error):
+                    raise
+                time.sleep(0.05 * 2**attempt * random.random())  # noqa: S311 - spreads writers, guards nothing
+        crash.point("after_commit")
+        self._renewed = time.monotonic()
+        self._result = replace(
+            self._result,
+            counts=self._result.counts + written.outcome.counts,
+            pages=self._result.pages + len(items),
+            batches=self._result.batches + 1,
+            events=self._result.events + written.outcome.events,
+            touched=self._result.touched + written.outcome.touched,
+            causes={**self._result.causes, **written.outcome.causes},
+            control_totals=(*self._result.control_totals, *written.control_totals),
+        )
+        if self._on_commit is not None:
+            self._on_commit(written.outcome)
+        self._settle(items)
+        if written.stop is not None:
+            raise written.stop
+
+    def _settle(self, items: list[Arrived]) -> None:
+        """Tells a source of files what became of each; the commit stands whatever the folder says."""
+        if not (self._stream.atomic and isinstance(self._source, Filing)) or self._handed:
+            return
+        crash.point("before_settle")
+        for item in items:
+            reason = None if item.refusal is None else item.refusal.detail
+            try:
+                self._source.settled(self._stream.name, item.page, accepted=item.refusal is None, reason=reason)
+            except OSError:
+                _log.exception("a committed file could not be filed away", stream=self._stream.name, file=item.page.name)
+        crash.point("after_settle")
+
+    def _keep_lease(self) -> None:
+        if time.monotonic() - self._renewed < leases.RENEW_SECONDS:
+            return
+        with writing(self._engine) as conn:
+            leases.hold(conn, self._lease)
+        self._renewed = time.monotonic()
+
+    def _finish(self, run_id: int, state: streams.State) -> PullResult:
+        crash.point("before_finish")
+        now = self._clock.now()
+        settings = self._connection.stream(self._stream.name)
+        with suppress(leases.Fenced), writing(self._engine) as conn:
+            leases.hold(conn, self._lease)
+            if self._handed:
+                leases.release(conn, self._lease)
+            else:
+                every = timedelta(seconds=settings.every_seconds)
+                streams.succeeded(conn, self._connection.name, self._stream.name, now=now, every=every)
+                quarantine.recovered(conn, self._connection.name, self._stream.name, now=now)
+                if state.breaker_open_until_wall is not None:
+                    self._tell(conn, "sync.recovered", run_id, now, {})
+            _end_run(conn, run_id, "done", self._result, now)
+        crash.point("after_finish")
+        return self._result
+
+    def _fail(self, run_id: int, state: streams.State, error: SourceError) -> PullResult:
+        now = self._clock.now()
+        wall = datetime.now(UTC)
+        attempt = state.consecutive_failures % MAX_ATTEMPTS + 1
+        decision = decide_retry(error, attempt, now=wall, jitter=random.random())  # noqa: S311
+        wait = timedelta(seconds=decision.delay_seconds)
+        if decision.action == "park" and decision.until is not None:
+            wait = max(decision.until - wall, timedelta())
+        elif decision.action == "stop":
+            wait = STOPPED_WAIT
+        delayed = decision.action != "retry" or state.consecutive_failures + 1 >= DELAYED_AFTER
+        pause = f"the system refuses our credentials: {error.detail}" if error.kind == "auth" else None
+        failure = streams.Failure(error.detail, error.kind, wait, delayed, pause)
+        self._result = replace(self._result, state="failed", error=error.detail)
+        with suppress(leases.Fenced), writing(self._engine) as conn:
+            leases.hold(conn, self._lease)
+            streams.failed(conn, self._connection.name, self._stream.name, failure)
+            if decision.action == "stop" and error.kind != "data":
+                quarantine.trouble(conn, self._writer.place, [_trouble(error)], now=now)
+            if delayed and state.breaker_open_until_wall is None:
+                self._tell(conn, "sync.delayed", run_id, now, {"error": error.detail, "kind": error.kind})
+            _end_run(conn, run_id, "failed", self._result, now)
+        return self._result
+
+    def _close_run(self, run_id: int, state: str, result: PullResult) -> PullResult:
+        with writing(self._engine) as conn:
+            _end_run(conn, run_id, state, result, self._clock.now())
+        return result
+
+    def _tell(self, conn: Writing, kind: str, run_id: int, now: datetime, data: Mapping[str, object]) -> None:
+        """An event about the stream itself; no rule waits for it."""
+        conn.execute(
+            sa.text(
+                "insert into process.event (type, entity, source, source_key, source_version, region, occurred_at, recorded_at,"
+                " objects, raw_record_id, data, state) values (:type, 'stream', :source, :stream, :run, :region, :now, :now,"
+                " array[:object], 0, cast(:data as jsonb), 'ignored') on conflict do nothing"
+            ),
+            {
+                "type": kind,
+                "source": self._connection.name,
+                "stream": self._stream.name,
+                "run": run_id,
+                "region": self._connection.region,
+                "now": now,
+                "object": f"stream:{self._connection.name}:{self._stream.name}",
+                "data": json.dumps(dict(data)),
+            },
+        )
+
+
+def _worth_repeating(error: Exception) -> bool:
+    if isinstance(error, Contended):
+        return True
+    orig = getattr(error, "orig", None)
+    return isinstance(
+        orig, (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
+    )
+
+
+def _trouble(error: SourceError) -> quarantine.Trouble:
+    cause = {"auth": "source_auth", "permanent": "source_permanent"}.get(error.kind, "source_down")
+    return quarantine.Trouble(cause, error.detail, evidence={"kind": error.kind, "status": error.status})
+
+
+def _start_run(conn: Writing, connection: Connection, stream: str, trigger: str, now: datetime) -> int:
+    """A run of ours; what a dead worker left running is abandoned, for we hold the lease."""
+    values = {"connection": connection.name, "stream": stream, "region": connection.region, "trigger": trigger, "now": now}
+    conn.execute(
+        sa.text(
+            "update process.run set state = 'abandoned', ended_at = :now"
+            " where connection = :connection and stream = :stream and state = 'running'"
+        ),
+        values,
+    )
+    return int(
+        conn.execute(
+            sa.text(
+                "insert into process.run (connection, stream, region, trigger, started_at, state)"
+                " values (:connection, :stream, :region, :trigger, :now, 'running') returning id"
+            ),
+            values,
+        ).scalar_one()
+    )
+
+
+def _end_run(conn: Writing, run_id: int, state: str, result: PullResult, now: datetime) -> None:
+    conn.execute(
+        sa.text("update process.run set state = :state, ended_at = :now, pages = :pages, records = :records, error = :error where id = :id"),
+        {"id": run_id, "state": state, "now": now, "pages": result.pages, "records": result.counts.received, "error": result.error},
+    )

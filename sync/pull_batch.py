@@ -1,0 +1,236 @@
+"""One batch of pages as one transaction: fence, land, promote, count, move the cursor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from db.engine import Writing
+from sync import crash, landing, leases, quarantine, streams
+from sync.connections import Connection
+from sync.errors import DataError
+from sync.landing import Arrival, Landed, raw_record_id
+from sync.ports import ControlTotal, Stream
+from sync.promotion import CUSTOMER_BOUND, MappedPage, Outcome, Setting, promote
+from sync.promotion_batch import Counts
+from sync.pull_pipeline import Arrived
+
+DRIFT_SHARE = 0.05
+"""A stream of whose records more than this share lack a needed field is paused."""
+
+ERP_SYSTEMS = ("sap_s4", "flat_files")
+_log = structlog.get_logger(__name__)
+
+
+def requires_customers(connection: Connection, offered: Iterable[Stream]) -> bool:
+    """Whether an order or invoice of an unknown customer is refused: the connection's own word, else true for an ERP that tells us
+    of its customers.
+    """
+    said = connection.options.get("require_customer")
+    if said is not None:
+        return bool(said)
+    return connection.system in ERP_SYSTEMS and any("customer" in stream.entities for stream in offered)
+
+
+def needs_customers(connection: Connection, offered: Iterable[Stream], stream: str) -> bool:
+    """Whether `stream` is to wait until the source's customers have come."""
+    known = {each.name: each for each in offered}
+    feeds = known[stream].entities
+    return requires_customers(connection, known.values()) and "customer" not in feeds and any(entity in feeds for entity in CUSTOMER_BOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a batch did. `stop`: a page that can't be believed, and may not be passed over, was met."""
+
+    outcome: Outcome
+    control_totals: tuple[ControlTotal, ...]
+    stop: DataError | None = None
+
+
+class Writer:
+    """Writes the batches of one pull, each inside the caller's transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        offered: Sequence[Stream],
+        stream: Stream,
+        lease: leases.Lease,
+        *,
+        reporting_currency: str,
+        handed: bool,
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._lease = lease
+        self._handed = handed
+        self._require = requires_customers(connection, offered)
+        self._sequence = 0
+        self._run_id: int | None = None
+        self._live_since: datetime | None = None
+        self._fields_seen: Mapping[str, str] = {}
+        self.place = quarantine.Place(connection.name, stream.name, connection.region, reporting_currency)
+
+    def begin(self, run_id: int, state: streams.State) -> None:
+        """Under which run, and from which state of the stream, the batches that follow are written."""
+        self._run_id, self._live_since, self._fields_seen = run_id, state.live_since, state.fields_seen
+
+    def write(self, conn: Writing, items: Sequence[Arrived], *, now: datetime) -> Written:
+        """The batch: fenced first, so that a holder whose lease ran out writes nothing. `now` becomes recorded_at."""
+        leases.hold(conn, self._lease)
+        landed = self._land(conn, items, now)
+        crash.point("after_land")
+        good = [
+            MappedPage(place.page_id, place.seen_before, item.mapped)
+            for item, place in zip(items, landed, strict=True)
+            if item.mapped is not None
+        ]
+        outcome = promote(conn, self._setting(now), good)
+        crash.point("after_promote")
+        refused = [(item, place) for item, place in zip(items, landed, strict=True) if item.refusal is not None]
+        outcome = self._refuse(conn, refused, outcome, now)
+        totals = self._totals(conn, items, landed, now)
+        stop = next((item.refusal for item, _ in refused if not self._stream.atomic), None)
+        cursor = self._advance(conn, items, outcome, stop)
+        self._count(conn, len(items), outcome, cursor, now)
+        self._sequence += len(items)
+        return Written(outcome, totals, stop)
+
+    def _setting(self, now: datetime) -> Setting:
+        return Setting(
+            source=self._connection.name,
+            stream=self._stream.name,
+            region=self._connection.region,
+            now=now,
+            live_since=self._live_since,
+            always_history=self._connection.history == "business_dates",
+            require_customer=self._require,
+            reporting_currency=self.place.reporting_currency,
+        )
+
+    def _land(self, conn: Writing, items: Sequence[Arrived], now: datetime) -> list[Landed]:
+        arrivals = [
+            Arrival(
+                item.page,
+                "file" if self._stream.atomic else "api_page",
+                self._sequence + index,
+                None if item.mapped is None else item.mapped.records,
+            )
+            for index, item in enumerate(items)
+        ]
+        where = {"connection": self._connection.name, "stream": self._stream.name, "region": self._connection.region}
+        return landing.land(conn, arrivals, run_id=self._run_id, now=now, **where)
+
+    def _refuse(self, conn: Writing, refused: Sequence[tuple[Arrived, Landed]], outcome: Outcome, now: datetime) -> Outcome:
+        """A page or file that can't be believed counts as one quarantined record; its bytes are the evidence."""
+        troubles = [
+            quarantine.Trouble(
+                item.refusal.cause,
+                item.refusal.detail,
+                kind="file" if self._stream.atomic else "stream",
+                subject=item.page.name,
+                raw_record_id=raw_record_id(place.page_id, 0),
+                evidence=item.refusal.evidence,
+            )
+            for item, place in refused
+            if item.refusal is not None
+        ]
+        if not troubles:
+            return outcome
+        quarantine.trouble(conn, self.place, troubles, now=now)
+        causes = dict(outcome.causes)
+        for trouble in troubles:
+            causes[trouble.cause] = causes.get(trouble.cause, 0) + 1
+        counts = outcome.counts + Counts(received=len(troubles), quarantined=len(troubles))
+        return replace(outcome, counts=counts, causes=causes)
+
+    def _totals(self, conn: Writing, items: Sequence[Arrived], landed: Sequence[Landed], now: datetime) -> tuple[ControlTotal, ...]:
+        rows: list[dict[str, Any]] = []
+        every: list[ControlTotal] = []
+        for item, place in zip(items, landed, strict=True):
+            for total in item.mapped.control_totals if item.mapped is not None else ():
+                every.append(total)
+                if not place.seen_before:
+                    rows.append(self._total_row(total, place.page_id, now))
+        if rows:
+            names = list(rows[0])
+            marks = ", ".join(f":{name}" for name in names)
+            conn.execute(sa.text(f"insert into process.control_total ({', '.join(names)}) values ({marks})"), rows)
+        return tuple(every)
+
+    def _total_row(self, total: ControlTotal, page_id: int, now: datetime) -> dict[str, Any]:
+        return {
+            "page_id": page_id,
+            "connection": self._connection.name,
+            "region": self._connection.region,
+            "subject": total.subject,
+            "currency": total.currency,
+            "declared_count": total.declared_count,
+            "computed_count": total.computed_count,
+            "declared_amount": total.declared_amount,
+            "computed_amount": total.computed_amount,
+            "agree": total.agree,
+            "verdict": total.verdict,
+            "recorded_at": now,
+        }
+
+    def _advance(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome, stop: DataError | None) -> str | None:
+        """Moves the cursor to the last page's, unless a page had to be left unread; returns it as JSON text."""
+        believed = items if stop is None else items[: next(index for index, item in enumerate(items) if item.refusal is not None)]
+        cursors = [item.page.cursor for item in believed if item.page.cursor is not None]
+        stamps = [item.page.complete_until for item in believed if item.page.complete_until is not None]
+        seen: dict[str, str] = {}
+        for item in items:
+            if item.mapped is not None and item.mapped.records:
+                seen.update(item.mapped.fields_seen)
+        self._note_drift(conn, seen, outcome)
+        cursor = None if self._handed or not cursors else cursors[-1]
+        progress = streams.Progress(
+            cursor=cursor,
+            complete_until=None if self._handed else max(stamps, default=None),
+            newest_changed_at=outcome.newest_changed_at,
+            records=outcome.counts.received,
+            fields_seen=seen,
+        )
+        streams.advance(conn, self._connection.name, self._stream.name, progress)
+        return None if cursor is None else json.dumps(dict(cursor))
+
+    def _note_drift(self, conn: Writing, seen: dict[str, str], outcome: Outcome) -> None:
+        """A field that is new is written down; when a needed one went missing on too many records, the stream is paused."""
+        added = sorted(set(seen) - set(self._fields_seen)) if self._fields_seen else []
+        self._fields_seen = {**self._fields_seen, **seen}
+        if added:
+            _log.info("new fields", connection=self._connection.name, stream=self._stream.name, fields=added)
+        drifted = outcome.causes.get("schema_drift", 0)
+        if drifted and drifted > DRIFT_SHARE * max(outcome.counts.received, 1):
+            words = f"schema drift: {drifted} of {outcome.counts.received} records lack or changed a field that is needed"
+            streams.pause(conn, self._connection.name, self._stream.name, words)
+
+    def _count(self, conn: Writing, pages: int, outcome: Outcome, cursor: str | None, now: datetime) -> None:
+        conn.execute(
+            sa.text(
+                "insert into process.batch (run_id, connection, stream, region, committed_at, lease_token, pages, received, promoted,"
+                " unchanged, duplicates, superseded, quarantined, cursor_after, entities)"
+                " values (:run, :connection, :stream, :region, :now, :token, :pages, :received, :promoted, :unchanged, :duplicates,"
+                " :superseded, :quarantined, cast(:cursor as jsonb), cast(:entities as jsonb))"
+            ),
+            {
+                "run": self._run_id,
+                "connection": self._connection.name,
+                "stream": self._stream.name,
+                "region": self._connection.region,
+                "now": now,
+                "token": self._lease.token,
+                "pages": pages,
+                "cursor": cursor,
+                "entities": json.dumps({name: dict(rows) for name, rows in outcome.entities.items()}),
+                **outcome.counts.as_dict(),
+            },
+        )
