@@ -167,9 +167,9 @@ def find(world: World, name: str, record_id: str) -> Account | Opportunity | Con
         return world.accounts.get(record_id)
     if name == "Opportunity":
         return world.opportunities.get(record_id)
-    rows = world.contracts.values() if name == "Contract" else world.orders.values()
-    key = OBJECTS[name].key
-    return next((row for row in rows if key(row) == record_id), None)
+    if name == "Contract":
+        return world.contracts.get(world.contract_numbers.get(record_id, ""))
+    return next((order for order in world.orders.values() if order.crm_id == record_id), None)
 
 
 def wire(value: Any) -> Any:

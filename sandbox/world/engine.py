@@ -53,6 +53,7 @@ class World:
     accounts: dict[str, Account] = field(default_factory=dict)
     opportunities: dict[str, Opportunity] = field(default_factory=dict)
     contracts: dict[str, Contract] = field(default_factory=dict)
+    contract_numbers: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     invoices: dict[str, Invoice] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)

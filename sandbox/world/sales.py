@@ -14,11 +14,8 @@ STAGES = (("Prospecting", 10), ("Proposal/Price Quote", 50), ("Negotiation/Revie
 
 
 def account_of(world: World, customer: str) -> str:
-    """The id of the CRM account that stands for an ERP customer; KeyError when there is none."""
-    for account in world.accounts.values():
-        if account.customer == customer:
-            return account.id
-    raise KeyError(customer)
+    """The id of the CRM account that stands for an ERP customer."""
+    return next(account.id for account in world.accounts.values() if account.customer == customer)
 
 
 def pick(world: World, *, legacy: bool = False) -> Customer:
@@ -93,6 +90,7 @@ def draft_contract(
         months=world.rng.choice((6, 12, 12, 24)), created_at=world.now, changed_at=world.now, beyond=beyond,
     )  # fmt: skip
     world.contracts[new.number] = new
+    world.contract_numbers[new.id] = new.number
     world.later("submit_contract", new.number, days=world.rng.uniform(0.3, 2))
     return new
 
