@@ -48,8 +48,12 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serves the dashboard on `host`:`port` until told to stop. Raises ConfigError when the sign-in is configured wrongly."""
     import uvicorn
     from streamlit import config
+    from streamlit.runtime.pages_manager import PagesManager
     from streamlit.starlette import App
 
+    # Beside a folder named pages/ Streamlit would take its files for scripts and run one of them instead of main.py
+    # on the first visit by a deep link; main.py declares the pages itself.
+    PagesManager.uses_pages_directory = False
     root = Path(__file__).resolve().parent.parent
     os.chdir(root)
     settings.home.mkdir(parents=True, exist_ok=True)
