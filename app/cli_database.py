@@ -53,7 +53,7 @@ def url(secret: Annotated[bool, typer.Option("--secret", help="With the password
 
 @database_group.command("shell")
 def shell() -> None:
-    """psql on the database; the embedded server stays up while it is open."""
+    """Psql on the database; the embedded server stays up while it is open."""
     import subprocess
 
     from db.embedded_place import binaries

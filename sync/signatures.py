@@ -18,7 +18,8 @@ class SignatureRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class Scheme:
     """Where a sender puts its proof. `timestamped`: the header is `t=<unix seconds>,v1=<hex>` and signs `<t>.<body>`
-    (the shape Stripe made common); else it is the bare hex digest of the body, as Modern Treasury sends it."""
+    (the shape Stripe made common); else it is the bare hex digest of the body, as Modern Treasury sends it.
+    """
 
     header: str = "x-tidegate-signature"
     timestamped: bool = True
