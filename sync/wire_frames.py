@@ -21,7 +21,7 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
-from db.money import AMOUNT, parse_amount
+from db.money import AMOUNT, currencies, fits_currency, parse_amount
 from sync.errors import DataError
 from sync.ports import REJECT_SCHEMA, no_rejects
 from sync.strict_json import TwinKey, no_twins
@@ -200,6 +200,23 @@ def readable(text: str, parsed: str, cause: str, field: str | None = None) -> Ru
     said = pl.col(text).is_not_null() & (pl.col(text).str.strip_chars() != "")
     words = {"bad_amount": "an exact amount", "bad_date": "a date", "bad_time": "a moment with its zone"}.get(cause, "a known value")
     return Rule(cause, name, said & pl.col(parsed).is_null(), f"{name} is not {words}")
+
+
+def iso_currency(currency: str, field: str) -> Rule:
+    """Where a currency is named, it must be an ISO 4217 code."""
+    unknown = pl.col(currency).is_not_null() & ~pl.col(currency).is_in(sorted(currencies()))
+    return Rule("bad_currency", field, unknown, f"{field} is no ISO 4217 currency")
+
+
+def known_currency(amount: str, currency: str, field: str) -> list[Rule]:
+    """Where there is an amount, its currency must be named, an ISO 4217 code, and have as many decimals as the amount needs."""
+    code = pl.col(currency)
+    finer = ~fits_currency(pl.col(amount), code)
+    return [
+        Rule("bad_currency", field, pl.col(amount).is_not_null() & code.is_null(), f"{field} is empty beside an amount"),
+        iso_currency(currency, field),
+        Rule("bad_currency", field, finer, f"the amount has more decimals than {field} allows"),
+    ]
 
 
 def settle(frame: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Sequence[str] = ()) -> tuple[pl.DataFrame, pl.DataFrame]:

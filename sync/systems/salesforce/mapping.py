@@ -1,0 +1,195 @@
+"""Salesforce records in canonical words. Pure: bytes in, frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from sync.canonical.contracts import Customer, Opportunity, SalesContract, SalesOrder
+from sync.ports import Mapped
+from sync.systems.salesforce.settings import Settings
+from sync.wire_frames import (
+    ORDINAL,
+    Rows,
+    Rule,
+    Subject,
+    all_rejects,
+    blank_to_null,
+    broken_rejects,
+    decode,
+    fields_seen,
+    known_currency,
+    readable,
+    required,
+    settle,
+    split,
+    text_frame,
+    to_amount,
+    to_date,
+    to_flag,
+    to_number,
+    to_utc,
+)
+
+CONTRACT_STATUS = {
+    "Draft": "draft",
+    "InApproval": "in_approval",
+    "Activated": "activated",
+    "Cancelled": "cancelled",
+    "Terminated": "cancelled",
+    "Expired": "expired",
+}
+"""By StatusCode: the labels in Status are the org's own to rename."""
+ORDER_STATUS = {"Draft": "open", "Activated": "in_process", "Cancelled": "cancelled", "Superseded": "cancelled", "Expired": "cancelled"}
+_ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
+
+
+def map_page(stream: str, body: bytes, settings: Settings) -> Mapped:
+    """A query's page in canonical words; `stream` is one of wire.readings. Raises DataError when it is no query result."""
+    rows = decode(split(body, "records").records)
+    mapping = {"accounts": _accounts, "opportunities": _opportunities, "contracts": _contracts, "orders": _orders}[stream]
+    return mapping(rows, settings)
+
+
+def _accounts(rows: Rows, settings: Settings) -> Mapped:
+    names = settings.fields
+    fields = ["Name", "AccountNumber", "ParentId", "BillingCountryCode", "BillingCountry", "MasterRecordId", "OwnerId"]
+    frame = _frame(rows, [*fields, names.erp_number, names.account_owner, names.account_segment], settings, legal_entity=None)
+    country = pl.coalesce(
+        blank_to_null("BillingCountryCode"),
+        pl.when(pl.col("BillingCountry").str.len_chars() == 2).then(pl.col("BillingCountry").str.to_uppercase()),
+    )
+    frame = frame.with_columns(
+        name=blank_to_null("Name"),
+        number=pl.coalesce(blank_to_null("AccountNumber"), blank_to_null(names.erp_number)),
+        parent_key=blank_to_null("ParentId"),
+        country=country,
+        segment=blank_to_null(names.account_segment),
+        erp_number=blank_to_null(names.erp_number),
+        owner=pl.coalesce(blank_to_null(names.account_owner), blank_to_null("OwnerId")),
+        # the loser of a merge is gone: its MasterRecordId names the record that lives on
+        is_deleted=pl.col("is_deleted") | blank_to_null("MasterRecordId").is_not_null(),
+    ).with_columns(region=pl.col("country").replace_strict(settings.region_by_country, default=settings.region, return_dtype=pl.String))
+    own = ("number", "name", "parent_key", "country", "segment", "erp_number", "owner")
+    return _finish(rows, frame, [], Subject(Customer.entity, "Id", "Id"), own)
+
+
+def _opportunities(rows: Rows, settings: Settings) -> Mapped:
+    names = settings.fields
+    fields = ["Name", "AccountId", "StageName", "Amount", "CurrencyIsoCode", "CloseDate", "Probability", "IsClosed", "IsWon"]
+    frame = _frame(rows, [*fields, names.legal_entity], settings, legal_entity=names.legal_entity)
+    frame = frame.with_columns(
+        name=pl.col("Name"),
+        customer_key=blank_to_null("AccountId"),
+        stage=pl.col("StageName"),
+        amount=to_amount("Amount"),
+        currency=_currency(settings),
+        close_date=to_date("CloseDate"),
+        probability=to_number("Probability"),
+        is_closed=to_flag("IsClosed"),
+        is_won=to_flag("IsWon"),
+    )
+    rules = [
+        readable("Amount", "amount", "bad_amount"),
+        *known_currency("amount", "currency", "CurrencyIsoCode"),
+        readable("CloseDate", "close_date", "bad_date"),
+        readable("Probability", "probability", "bad_value"),
+    ]
+    own = ("name", "customer_key", "stage", "amount", "currency", "close_date", "probability", "is_closed", "is_won")
+    return _finish(rows, frame, rules, Subject(Opportunity.entity, "Id", "customer_key", "amount", "currency"), own)
+
+
+def _contracts(rows: Rows, settings: Settings) -> Mapped:
+    names = settings.fields
+    fields = ["ContractNumber", "AccountId", "StatusCode", "StartDate", "EndDate", "ActivatedDate", "CurrencyIsoCode"]
+    frame = _frame(
+        rows, [*fields, names.contract_value, names.contract_opportunity, names.legal_entity], settings, legal_entity=names.legal_entity
+    )
+    frame = frame.with_columns(
+        number=blank_to_null("ContractNumber"),
+        customer_key=blank_to_null("AccountId"),
+        opportunity_key=blank_to_null(names.contract_opportunity),
+        value=to_amount(names.contract_value),
+        currency=_currency(settings),
+        start_date=to_date("StartDate"),
+        end_date=to_date("EndDate"),
+        status=_coded("StatusCode", CONTRACT_STATUS),
+        approved_at=to_utc("ActivatedDate"),
+    )
+    rules = [
+        required("number", "ContractNumber"),
+        required("StatusCode"),
+        readable("StatusCode", "status", "bad_value"),
+        readable(names.contract_value, "value", "bad_amount"),
+        *known_currency("value", "currency", "CurrencyIsoCode"),
+        readable("StartDate", "start_date", "bad_date"),
+        readable("EndDate", "end_date", "bad_date"),
+        readable("ActivatedDate", "approved_at", "bad_time"),
+    ]
+    own = ("number", "customer_key", "opportunity_key", "value", "currency", "start_date", "end_date", "status", "approved_at")
+    return _finish(rows, frame, rules, Subject(SalesContract.entity, "Id", "customer_key", "value", "currency"), own)
+
+
+def _orders(rows: Rows, settings: Settings) -> Mapped:
+    names = settings.fields
+    fields = {
+        name: name for name in ("OrderNumber", "AccountId", "StatusCode", "EffectiveDate", "TotalAmount", "CurrencyIsoCode", "ContractId")
+    }
+    fields |= {"ContractNumber": "Contract.ContractNumber", names.legal_entity: names.legal_entity}
+    frame = _frame(rows, fields, settings, legal_entity=names.legal_entity)
+    valued = settings.orders_as == "sales_order"
+    frame = frame.with_columns(
+        number=blank_to_null("OrderNumber"),
+        contract_number=blank_to_null("ContractNumber"),
+        customer_key=blank_to_null("AccountId"),
+        net_value=to_amount("TotalAmount"),
+        currency=_currency(settings),
+        order_date=to_date("EffectiveDate"),
+        status=_coded("StatusCode", ORDER_STATUS),
+    )
+    rules = [
+        required("number", "OrderNumber"),
+        required("customer_key", "AccountId"),
+        readable("StatusCode", "status", "bad_value"),
+        readable("TotalAmount", "net_value", "bad_amount"),
+        *known_currency("net_value", "currency", "CurrencyIsoCode"),
+        readable("EffectiveDate", "order_date", "bad_date"),
+    ]
+    own = ("number", "contract_number", "customer_key", *(("net_value", "currency") if valued else ()), "order_date", "status")
+    return _finish(rows, frame, rules, Subject(SalesOrder.entity, "Id", "customer_key", "net_value", "currency"), own)
+
+
+def _frame(rows: Rows, fields: list[str] | Mapping[str, str], settings: Settings, *, legal_entity: str | None) -> pl.DataFrame:
+    """The text columns and the envelope; an account belongs to no single legal entity, so it has none."""
+    wanted = {name: name for name in fields} if isinstance(fields, list) else dict(fields)
+    frame = text_frame(rows, {"Id": "Id", "SystemModstamp": "SystemModstamp", "IsDeleted": "IsDeleted", **wanted})
+    entity = pl.lit(None, pl.String) if legal_entity is None else pl.coalesce(blank_to_null(legal_entity), pl.lit(settings.legal_entity))
+    return frame.with_columns(
+        source_key=blank_to_null("Id"),
+        changed_at=to_utc("SystemModstamp"),
+        is_deleted=to_flag("IsDeleted"),
+        legal_entity=entity.cast(pl.String),
+    ).with_columns(
+        source_version=pl.col("changed_at").dt.epoch("ms"),
+        region=pl.col("legal_entity").replace_strict(settings.region_by_entity, default=settings.region, return_dtype=pl.String),
+    )
+
+
+def _finish(rows: Rows, frame: pl.DataFrame, rules: list[Rule], subject: Subject, own: tuple[str, ...]) -> Mapped:
+    base = [required("Id"), required("SystemModstamp"), readable("SystemModstamp", "changed_at", "bad_time")]
+    good, bad = settle(frame, [*base, *rules], subject)
+    return Mapped(
+        records=rows.total,
+        frames={subject.entity: good.select(ORDINAL, *_ENVELOPE, *own)},
+        rejects=all_rejects(broken_rejects(rows, subject.entity), bad),
+        fields_seen={name: kind for name, kind in fields_seen(rows).items() if name != "attributes"},
+    )
+
+
+def _currency(settings: Settings) -> pl.Expr:
+    return pl.coalesce(blank_to_null("CurrencyIsoCode"), pl.lit(settings.currency)).cast(pl.String)
+
+
+def _coded(column: str, codes: Mapping[str, str]) -> pl.Expr:
+    return pl.col(column).replace_strict(codes, default=None, return_dtype=pl.String)
