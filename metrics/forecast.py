@@ -72,11 +72,11 @@ def expect(receipts: pl.DataFrame, planned: pl.DataFrame, habit: pl.DataFrame, c
     """The forecast made at the end of business day `cut_off`: frame LINES, by source and item.
 
     `receipts`: source, item_key, region, legal_entity, category, party_id, payer, invoice_number, due_date, amount, currency, rate.
-    `planned`: treasury's items and approved payments; one that names an invoice overrides ours of that invoice. `rate` turns an
-    amount into the reporting currency (null: no rate, and no reporting amount). Nothing is expected on or before the cut-off.
+    `planned`: treasury's items and approved payments; an item that names an invoice (invoice_source, invoice_key) says when and how
+    much of it comes, instead of the payer's habit; one that names an invoice no longer open is not expected any more. `rate` turns
+    an amount into the reporting currency (null: no rate, and no reporting amount). Nothing is expected on or before the cut-off.
     """
-    overridden = planned.filter(pl.col("invoice_number").is_not_null()).select("invoice_number").unique()
-    ours = receipts.join(overridden, on="invoice_number", how="anti")
+    ours, theirs = _overridden(receipts, planned, cut_off)
     everybody = habit.filter(pl.col("payer") == EVERYBODY).select(*(pl.col(name).alias(f"{name}_all") for name in _SHARES))
     regional = habit.select(pl.col("payer").alias("fallback"), *(pl.col(name).alias(f"{name}_region") for name in _SHARES))
     placed = (
@@ -96,12 +96,28 @@ def expect(receipts: pl.DataFrame, planned: pl.DataFrame, habit: pl.DataFrame, c
         pl.min_horizontal("early_date", "expected_date").alias("early_date"),
         pl.max_horizontal("late_date", "expected_date").alias("late_date"),
     )
-    theirs = planned.with_columns(
-        pl.max_horizontal("expected_date", pl.lit(cut_off + timedelta(days=1))).alias("expected_date"),
-        pl.lit(None, pl.Int64).alias("party_id"),
-    ).with_columns(pl.col("expected_date").alias("early_date"), pl.col("expected_date").alias("late_date"))
     both = pl.concat([_as_lines(placed), _as_lines(theirs)])
     return both.sort("source", "item_key")
+
+
+def _overridden(receipts: pl.DataFrame, planned: pl.DataFrame, cut_off: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Our receipts that treasury says nothing about, and all planned lines; one about an invoice keeps the invoice's own identity."""
+    tomorrow = pl.max_horizontal("expected_date", pl.lit(cut_off + timedelta(days=1)))
+    dated = planned.with_columns(tomorrow.alias("expected_date"), tomorrow.alias("early_date"), tomorrow.alias("late_date"))
+    said = ["expected_date", "early_date", "late_date", "amount", "currency", "confidence", "rate"]
+    about = (
+        dated.filter(pl.col("invoice_key").is_not_null())
+        .sort("expected_date", "item_key")
+        .unique(["invoice_source", "invoice_key"], keep="last", maintain_order=True)
+        .select(pl.col("invoice_source").alias("source"), pl.col("invoice_key").alias("item_key"), *said)
+    )
+    identity = ["source", "item_key", "region", "legal_entity", "category", "party_id", "invoice_number"]
+    firm = receipts.select(identity).join(about, on=["source", "item_key"])
+    own = dated.filter(pl.col("invoice_key").is_null()).with_columns(
+        pl.lit(None, pl.Int64).alias("party_id"), pl.lit(None, pl.String).alias("invoice_number")
+    )
+    lines = pl.concat([firm.select(*identity, *said), own.select(*identity, *said)])
+    return receipts.join(about, on=["source", "item_key"], how="anti"), lines
 
 
 def _not_before(day: pl.Expr, cut_off: date, otherwise_in: int) -> pl.Expr:

@@ -97,7 +97,7 @@ def test_an_item_in_flight_counts_once(engine: sa.Engine) -> None:
     with writing(engine) as conn:
         facts = Facts(conn)
         facts.customer("C1", party=1, limit="5000")
-        order = {"customer_key": "C1", "currency": "EUR", "delivery_status": "partial", "billing_status": "partial"}
+        order: dict[str, Any] = {"customer_key": "C1", "currency": "EUR", "delivery_status": "partial", "billing_status": "partial"}
         facts.put("sales_order", "O1", number="O1", net_value=Decimal(1000), credit_status="released", **order)
         facts.put("sales_order", "O2", number="O2", net_value=Decimal(700), credit_status="blocked", delivery_block="01", **order)
         facts.put("delivery", "D1", number="D1", order_key="O1", customer_key="C1", value=Decimal(300), currency="EUR")
