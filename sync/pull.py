@@ -62,6 +62,8 @@ class PullResult:
     causes: Mapping[str, int] = field(default_factory=dict)
     control_totals: tuple[ControlTotal, ...] = ()
     error: str | None = None
+    refused: str | None = None
+    """The words of the first file or page that could not be believed as a whole."""
 
 
 def owner_name() -> str:
@@ -233,6 +235,7 @@ class _Pull:
             touched=self._result.touched + written.outcome.touched,
             causes={**self._result.causes, **written.outcome.causes},
             control_totals=(*self._result.control_totals, *written.control_totals),
+            refused=self._result.refused or next((item.refusal.detail for item in items if item.refusal is not None), None),
         )
         if self._on_commit is not None:
             self._on_commit(written.outcome)

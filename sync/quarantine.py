@@ -193,7 +193,7 @@ def waiting_keys(conn: Writing, connection: str) -> pl.DataFrame:
     rows = conn.execute(
         sa.text(
             "select distinct entity, source_key from process.exception where connection = :connection and kind = 'record'"
-            " and source_key is not null and state in ('new', 'acknowledged', 'waiting', 'regressed')"
+            " and source_key is not null and cause <> 'ambiguous_identity' and state in ('new', 'acknowledged', 'waiting', 'regressed')"
         ),
         {"connection": connection},
     ).all()
@@ -216,7 +216,7 @@ def landed(conn: Writing, connection: str, entity: str, rows: pl.DataFrame, *, n
             " from unnest(cast(:keys as text[]), cast(:versions as bigint[])) as l(source_key, source_version)"
             " where e.connection = :connection and e.kind = 'record' and e.entity = :entity and e.source_key = l.source_key"
             " and (e.source_version is null or e.source_version <= l.source_version)"
-            " and e.state in ('new', 'acknowledged', 'waiting', 'regressed')"
+            " and e.cause <> 'ambiguous_identity' and e.state in ('new', 'acknowledged', 'waiting', 'regressed')"
         ),
         {
             "now": now,
