@@ -86,7 +86,7 @@ def verify(conn: Reading) -> list[Break]:
 
 
 def heads(conn: Reading) -> dict[str, tuple[int, str]]:
-    """chain -> (id, hash in hex) of its newest link: what to keep outside the database, so that a cut tail shows."""
+    """Chain -> (id, hash in hex) of its newest link: what to keep outside the database, so that a cut tail shows."""
     rows = conn.execute(sa.text("select distinct on (chain) chain, id, hash from governance.audit order by chain, id desc"))
     return {row.chain: (row.id, bytes(row.hash).hex()) for row in rows}
 

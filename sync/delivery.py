@@ -249,12 +249,11 @@ def ask_again(conn: Writing, entry: Entry, words: str, *, now: datetime) -> bool
         sa.text(
             "insert into process.event (type, entity, source, source_key, source_version, region, occurred_at, recorded_at, objects,"
             " raw_record_id, data, state)"
-            " select 'release.conflicted', 'sales_order', o.source, o.source_key, o.source_version, o.region, :now, :now,"
+            " select 'release.conflicted', 'sales_order', o.source, o.source_key,"
+            "  cast(extract(epoch from clock_timestamp()) * 1000000 as bigint), o.region, :now, :now,"
             "  array['order:' || o.number], o.raw_record_id, jsonb_build_object('effect', cast(:key as text), 'why', cast(:words as text),"
             "  'attempt', cast(:attempt as int)), 'new'"
             " from canonical.sales_order o where o.source = :connection and o.source_key = :order"
-            " on conflict on constraint uq_event_once do update set state = 'new', handled_at = null, next_attempt_at = null,"
-            "  data = excluded.data"
         ),
         {
             "now": now,

@@ -47,21 +47,18 @@ orders as (
     and coalesce(o.status, 'open') not in ('complete', 'cancelled') and coalesce(o.billing_status, 'open') <> 'complete'
     and coalesce(o.delivery_block, '') <> 'rejected'
 )
-select party_id, 'open_orders' as kind, currency, sum(rest) as amount from orders
+select party_id, 'open_orders' as kind, currency, sum(rest) as amount, null as subject from orders
 where credit_status is distinct from 'blocked' group by party_id, currency
 union all
-select o.party_id, 'reserved', o.currency, sum(o.rest) from orders o
-where o.credit_status = 'blocked'
-  and not (o.source, o.source_key) in (select * from unnest(cast(:sources as text[]), cast(:keys as text[])))
-  and exists (
+select o.party_id, 'reserved', o.currency, o.rest, o.source || '/' || o.source_key from orders o
+where o.credit_status = 'blocked' and exists (
     select from process.effect f
     where f.kind = 'release_order' and f.connection = o.source and f.object_key = o.source_key and f.state <> 'failed'
       and (f.payload ->> 'episode')::int = greatest(1, (
         select count(*) from process.event e where e.entity = 'sales_order' and e.type = 'order.blocked'
           and e.source = o.source and e.source_key = o.source_key)))
-group by o.party_id, o.currency
 union all
-select l.party_id, 'open_deliveries', d.currency, sum(d.value)
+select l.party_id, 'open_deliveries', d.currency, sum(d.value), null
 from links l join canonical.delivery d on d.source = l.source and d.customer_key = l.source_key
 where not d.is_deleted and not d.is_invoiced and d.goods_issued_on is not null and d.value is not null and d.currency is not null
   and not exists (select from canonical.sales_order o where o.source = d.source and (o.source_key = d.order_key or o.number = d.order_key))
@@ -178,16 +175,14 @@ def lock_parties(conn: Reading, ids: Collection[int]) -> None:
         )
 
 
-def parties(
-    conn: Reading, ids: Collection[int], *, today: date, erps: Collection[str], deciding: Collection[Key] = ()
-) -> dict[int, Party]:
+def parties(conn: Reading, ids: Collection[int], *, today: date, erps: Collection[str]) -> dict[int, Party]:
     """Everything the rules ask of these parties, as of the statement's snapshot.
 
-    `erps`: the connections whose completeness matters. `deciding`: orders whose own reservation must not count against them.
+    `erps`: the connections whose completeness matters. A reservation's subject is `source/source_key` of its order.
     """
     if not ids:
         return {}
-    bound: dict[str, Any] = {"parties": list(ids), "today": today, "erps": list(erps), **_pairs(deciding)}
+    bound: dict[str, Any] = {"parties": list(ids), "today": today, "erps": list(erps)}
 
     def rows(statement: str) -> list[Any]:
         return list(conn.execute(sa.text(statement), bound))
@@ -207,8 +202,8 @@ def parties(
             secured=row.secured_amount, is_blocked=row.is_blocked,
         )  # fmt: skip
         found[row.party_id]["limits"].append(limit)
-    for row in sorted(rows(_SUMS), key=lambda each: (each.party_id, each.kind, each.currency)):
-        found[row.party_id]["sums"].append(Sum(kind=row.kind, currency=row.currency, amount=row.amount))
+    for row in sorted(rows(_SUMS), key=lambda each: (each.party_id, each.kind, each.currency, each.subject or "")):
+        found[row.party_id]["sums"].append(Sum(kind=row.kind, currency=row.currency, amount=row.amount, subject=row.subject))
     for row in rows(_RECEIVABLES):
         entry = found[row.party_id]
         entry["sums"] += [

@@ -106,11 +106,15 @@ class Limit(Fact, frozen=True, kw_only=True):
 
 
 class Sum(Fact, frozen=True, kw_only=True):
-    """A sum of one kind in one currency: open_orders | open_deliveries | open_receivables | overdue | reserved."""
+    """A sum of one kind in one currency: open_orders | open_deliveries | open_receivables | overdue | reserved.
+
+    `subject`: the key of the order that a reservation is for.
+    """
 
     kind: str
     currency: str
     amount: Decimal
+    subject: str | None = None
 
 
 class Party(Fact, frozen=True, kw_only=True):

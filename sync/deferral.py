@@ -1,0 +1,34 @@
+"""What the process layer asks of the queue, in the transaction of whoever asks: deliver, decide, run a command."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+
+from db.engine import Writing
+
+
+def deliver(conn: Writing, connection: str, *, region: str) -> None:
+    """Deliver the effects of `connection` soon; a delivery that waits already is enough."""
+    _defer(conn, "deliver_effects", f"region:{region}", f"deliver:{connection}", connection=connection)
+
+
+def rules(conn: Writing, region: str) -> None:
+    """Decide the region's events soon."""
+    _defer(conn, "run_rules", f"region:{region}", f"rules:{region}", region=region)
+
+
+def command(conn: Writing, command_id: int) -> None:
+    """Carry out a command that was just submitted."""
+    _defer(conn, "run_command", "commands", f"command:{command_id}", command_id=command_id)
+
+
+def _defer(conn: Writing, task: str, queue: str, lock: str, **args: object) -> None:
+    conn.execute(
+        sa.text(
+            "insert into procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)"
+            " values (:queue, :task, 0, :lock, :lock, cast(:args as jsonb)) on conflict do nothing"
+        ),
+        {"queue": queue, "task": task, "lock": lock, "args": json.dumps(args)},
+    )
