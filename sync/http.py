@@ -110,8 +110,9 @@ class Client:
         self._wall = wall
         self._seconds = float(deadline_seconds or connection.options.get("deadline_seconds", DEADLINE_SECONDS))
         self._deadline = Deadline()
+        tls = _tls(connection, {scheme for scheme, _, _ in self._origins})
         plain = frozenset(port for scheme, _, port in self._origins if scheme == "http")
-        transport = Transport(self._deadline, _tls(connection), private=connection.allow_private_addresses, plain_ports=plain)
+        transport = Transport(self._deadline, tls, private=connection.allow_private_addresses, plain_ports=plain)
         self._client = httpx.Client(
             transport=transport,
             headers={"User-Agent": "tidegate", "Accept-Encoding": "gzip", **(headers or {})},
@@ -307,7 +308,10 @@ def _closed(body: bytes) -> bool:
     return body.rstrip()[-1:] in (b"}", b"]")
 
 
-def _tls(connection: Connection) -> ssl.SSLContext:
+def _tls(connection: Connection, schemes: set[str]) -> ssl.SSLContext | None:
+    """Verified TLS, by the machine's authorities or the connection's own; none where only plain http is spoken."""
+    if "https" not in schemes:
+        return None
     authority = connection.options.get("ca_file")
     return ssl.create_default_context(cafile=str(authority) if authority else None)
 

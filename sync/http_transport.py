@@ -145,7 +145,7 @@ class Transport(httpx.BaseTransport):
     `private`: private addresses may be reached; `plain_ports`: ports spoken to in plain http, then private addresses only.
     """
 
-    def __init__(self, deadline: Deadline, tls: ssl.SSLContext, *, private: bool, plain_ports: frozenset[int]) -> None:
+    def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None, *, private: bool, plain_ports: frozenset[int]) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             max_connections=8,
