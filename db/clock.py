@@ -99,6 +99,12 @@ class DatabaseClock:
             self._latest = max(self._latest, found)
             return self._latest
 
+    def anchor(self) -> Anchor | None:
+        """The rehearsal's anchor in force, or None while business time is real time."""
+        with self._lock:
+            self._refresh()
+            return self._anchor
+
     def _refresh(self) -> None:
         if self._read_at is not None and time.monotonic() - self._read_at < REFRESH_SECONDS:
             return

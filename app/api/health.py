@@ -46,7 +46,9 @@ def metrics(request: Request) -> Response:
 
 def _streams(conn: Reading, registry: CollectorRegistry, now: datetime) -> None:
     names = ("connection", "stream", "region")
-    age = Gauge("tidegate_stream_age_seconds", "Business seconds since the newest source change that was recorded", names, registry=registry)
+    age = Gauge(
+        "tidegate_stream_age_seconds", "Business seconds since the newest source change that was recorded", names, registry=registry
+    )
     failures = Gauge("tidegate_stream_consecutive_failures", "Failures since the last success", names, registry=registry)
     paused = Gauge("tidegate_stream_paused", "1 while the stream is paused", names, registry=registry)
     records = Gauge("tidegate_stream_records", "Records received since the beginning", names, registry=registry)

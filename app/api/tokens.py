@@ -70,4 +70,6 @@ def find(conn: Reading, token: str, *, wall_now: datetime) -> Bearer | None:
 
 def revoke(conn: Writing, name: str, *, now: datetime) -> int:
     """Ends every living token called `name`; returns how many."""
-    return conn.execute(api_token.update().where(api_token.c.name == name, api_token.c.revoked_at.is_(None)).values(revoked_at=now)).rowcount
+    return conn.execute(
+        api_token.update().where(api_token.c.name == name, api_token.c.revoked_at.is_(None)).values(revoked_at=now)
+    ).rowcount

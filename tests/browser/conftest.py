@@ -109,7 +109,9 @@ def bring_up(home: Path, *extra: str) -> Installation:
 
 def logs(home: Path) -> str:
     """The tails of every part's log, for a failure's message."""
-    return "\n".join(f"--- {path.name}\n{path.read_text(encoding='utf-8', errors='replace')[-3000:]}" for path in (home / "logs").glob("*.log"))
+    return "\n".join(
+        f"--- {path.name}\n{path.read_text(encoding='utf-8', errors='replace')[-3000:]}" for path in (home / "logs").glob("*.log")
+    )
 
 
 def take_down(installation: Installation) -> int:
