@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
@@ -13,9 +13,10 @@ from psycopg.types.json import Jsonb
 from db.engine import Reading, Writing, driver
 from db.money import AMOUNT
 from metrics import forecast
-from metrics.frames import EVERYTHING, NOW, RATE, Bound, Question, Where, ask
+from metrics.frames import EVERYTHING, NOW, RATE, Bound, Question, Where, ask, known
 
 EVERY = timedelta(hours=6)
+HINDSIGHT_WEEKS = 8
 
 PAID = Question("paid", {"payer": pl.String, "region": pl.String, "days_past_due": pl.Int64})
 RECEIPTS = Question(
@@ -83,19 +84,39 @@ def publish_if_due(conn: Writing, *, now: datetime, reporting_currency: str) -> 
     return publish(conn, now=now, reporting_currency=reporting_currency)
 
 
-def publish(conn: Writing, *, now: datetime, reporting_currency: str) -> int | None:
-    """Make and keep a forecast from what is known now; returns its run id, or None when there is nothing to forecast."""
-    habit = habits_of(conn, on=now.date(), reporting_currency=reporting_currency)
-    lines = expected(conn, habit=habit, cut_off=now, reporting_currency=reporting_currency)
+def publish(conn: Writing, *, now: datetime, reporting_currency: str, cut_off: datetime | None = None) -> int | None:
+    """Make and keep a forecast from what is known now, or from what was known at an earlier `cut_off`; returns its run id.
+
+    None when there is nothing to forecast.
+    """
+    at, bound = (now, NOW) if cut_off is None else (cut_off, known(cut_off))
+    habit = habits_of(conn, on=at.date(), bound=bound, reporting_currency=reporting_currency)
+    lines = expected(conn, habit=habit, cut_off=at, bound=bound, reporting_currency=reporting_currency)
     if lines.is_empty():
         return None
     made = driver(conn).execute(
         "insert into measure.forecast_run (made_at, cut_off, behaviour, items) values (%s, %s, %s, %s) returning id",
-        [now, now, Jsonb(_published(habit, reporting_currency)), lines.height],
+        [now, at, Jsonb(_published(habit, reporting_currency)), lines.height],
     )
     run_id = int(made.fetchall()[0][0])
     _copy(conn, lines.insert_column(0, pl.Series("run_id", [run_id] * lines.height, pl.Int64)))
     return run_id
+
+
+def publish_past(conn: Writing, *, now: datetime, reporting_currency: str, weeks: int = HINDSIGHT_WEEKS) -> int | None:
+    """The forecast of one past Monday that has none, from what was known then, so that accuracy is known from the first day.
+
+    History that came by a backfill counts as known by its own dates. Returns the run id, or None when none is missing.
+    """
+    monday = now.date() - timedelta(days=now.date().weekday())
+    wanted = [datetime.combine(monday - timedelta(weeks=back), time.min, UTC) for back in range(1, weeks + 1)]
+    found = driver(conn).execute("select cut_off from measure.forecast_run where cut_off = any(%s)", [wanted])
+    missing = sorted(set(wanted) - {cut_off for (cut_off,) in found})
+    for cut_off in reversed(missing):
+        run_id = publish(conn, now=now, reporting_currency=reporting_currency, cut_off=cut_off)
+        if run_id is not None:
+            return run_id
+    return None
 
 
 def habits_published(behaviour: dict[str, Any]) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from metrics.frames import Keys, statement
 from metrics.frames import run as execute
 
 MOST_MARKS = 50_000
+_PAST_DAYS_PER_RUN = 3
 _Group = tuple[date, str, str, str]
 
 
@@ -85,6 +86,9 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
         _refresh_cash(conn, reporting_currency)
     made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
     figures.put_today(conn, now=now, reporting_currency=reporting_currency)
+    if _history_is_complete(conn):
+        figures.put_past(conn, now=now, reporting_currency=reporting_currency, most=_PAST_DAYS_PER_RUN)
+        outlook.publish_past(conn, now=now, reporting_currency=reporting_currency)
     return Refreshed(
         marks=marks.taken,
         invoices=len(marks.invoices),
@@ -110,6 +114,19 @@ def rebuild(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Ref
         made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
         figures.put_today(conn, now=now, reporting_currency=reporting_currency)
         return Refreshed(invoices=invoices, groups=len(groups), opened=opened, cleared=cleared, forecast_run=made)
+
+
+def _history_is_complete(conn: Writing) -> bool:
+    """Whether every stream that answers has been read to its end once: before that, the past would be computed from half of it."""
+    row = (
+        driver(conn)
+        .execute(
+            "select bool_or(live_since is not null) and not bool_or(live_since is null and not is_paused and consecutive_failures = 0)"
+            " from process.stream"
+        )
+        .fetchone()
+    )
+    return row is not None and bool(row[0])
 
 
 def _take(conn: Writing) -> _Marks:

@@ -25,4 +25,4 @@ select l.source, l.entity, l.source_key, l.item_key, l.changed_at, l.recorded_at
               then 'source down, retried'
             when g.kind = 'file' then 'file came later'
             else 'waited for the next pull' end as cause
-from late l left join raw.record_page g on g.page_id = l.raw_record_id >> 24
+from late l left join raw.page g on g.id = l.raw_record_id >> 24
