@@ -25,8 +25,8 @@ def list_connections(json: Json = False) -> None:
         show({"total": len(lines), "connections": lines}, as_json=json)
 
 
-@group.command()
-def test(name: Name, json: Json = False) -> None:
+@group.command("test")
+def prove(name: Name, json: Json = False) -> None:
     """Proves address, credentials, permissions and fields of a connection, before it is used."""
     from sync.probe import probe
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +26,6 @@ from db.settings import Settings
 HEARTBEAT_SECONDS = 5.0
 STOP_SECONDS = 12.0
 START_SECONDS = 60.0
-_PR_SET_PDEATHSIG = 1
 
 Say = Callable[[str], None]
 
@@ -50,13 +49,12 @@ class Part:
     def start(self) -> None:
         self._log_file = self.log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *self.arguments],
+            [*_tied_to_us(), sys.executable, "-m", *self.arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone; we end the parts in order
-            preexec_fn=_die_with_parent,
         )
 
     def alive(self) -> bool:
@@ -75,10 +73,10 @@ class Part:
             self._log_file.close()
 
 
-def _die_with_parent() -> None:
-    """On Linux the kernel ends a part whose `up` was killed without a chance to do so itself."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _tied_to_us() -> list[str]:
+    """Where util-linux is at hand, the kernel itself ends a part whose `up` was killed without a chance to do so."""
+    program = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [program, "--pdeathsig", "TERM", "--"] if program else []
 
 
 def free_port(preferred: int) -> int:
