@@ -113,7 +113,8 @@ def mapped(body: bytes, owners: Owners, chain: Mapping[str, Mapping[str, str]]) 
         common = _envelope(statement, reckoned, owners)
         ordinal = _fill(rows, statement, common, reckoned.currency, ordinal)
     frames = {entity: pl.DataFrame(lines, schema={**_COMMON, **SCHEMAS[entity]}, orient="row") for entity, lines in rows.items() if lines}
-    return Mapped(records=ordinal, frames=frames, rejects=no_rejects(), control_totals=tuple(totals))
+    seen = {name: "text" for statement in found for name in statement.elements}
+    return Mapped(records=ordinal, frames=frames, rejects=no_rejects(), control_totals=tuple(totals), fields_seen=seen)
 
 
 def _verdicts(statement: Statement, reckoned: Reckoned, chain: Mapping[str, Mapping[str, str]]) -> list[ControlTotal]:

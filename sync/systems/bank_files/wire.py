@@ -11,6 +11,8 @@ from lxml import etree
 
 from sync.errors import DataError
 
+_SAMPLE = 50
+
 
 @dataclass(slots=True)
 class Balance:
@@ -57,7 +59,10 @@ class Entry:
 
 @dataclass(slots=True)
 class Statement:
-    """One `Stmt`: the account (IBAN, or another id), its currency, the bank's stamp, balances and entries."""
+    """One `Stmt`: the account (IBAN, or another id), its currency, the bank's stamp, balances and entries.
+
+    `elements`: the names of the elements met in it (in its first entries, where it has many), so that a change of format shows.
+    """
 
     id: str
     account: str
@@ -68,6 +73,7 @@ class Statement:
     created: str | None
     balances: list[Balance] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    elements: set[str] = field(default_factory=set)
 
 
 def local(tag: Any) -> str:
@@ -119,6 +125,8 @@ def _take(element: Any, found: list[Statement]) -> None:
         found.append(Statement(id="", account="", iban=None, currency=None, bank=None, sequence=None, created=None))
         return
     statement = found[-1]
+    if len(statement.entries) < _SAMPLE:
+        statement.elements.update(local(each.tag) for each in element.iter(etree.Element))
     if name == "Id":
         statement.id = (element.text or "").strip()
     elif name == "ElctrncSeqNb":
