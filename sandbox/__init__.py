@@ -60,9 +60,7 @@ def running(
     ready = threading.Event()
 
     async def main() -> None:
-        host = open_world(
-            state, seed=seed, customers=customers, history_days=history_days, rate=rate_of(day_seconds), start_at=moment
-        )
+        host = open_world(state, seed=seed, customers=customers, history_days=history_days, rate=rate_of(day_seconds), start_at=moment)
         sandbox = Sandbox(state, host)
         opened.append((sandbox, asyncio.get_running_loop()))
         await sandbox.serve(ready.set)

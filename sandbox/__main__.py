@@ -31,9 +31,7 @@ async def _run(given: argparse.Namespace) -> None:
     start = given.start_at or datetime.now(UTC)
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
     rate = rate_of(None if given.day_seconds == "frozen" else float(given.day_seconds))
-    host = open_world(
-        given.state, seed=given.seed, customers=given.customers, history_days=given.history_days, rate=rate, start_at=start
-    )
+    host = open_world(given.state, seed=given.seed, customers=given.customers, history_days=given.history_days, rate=rate, start_at=start)
     sandbox = Sandbox(given.state, host, control_port=given.control_port)
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):

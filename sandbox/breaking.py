@@ -53,9 +53,7 @@ def _stamp(world: World, system: str, name: str, key: str | None) -> str:
     return entity.key(row)
 
 
-def break_record(
-    world: World, system: str, entity: str, how: str = "bad_amount", key: str | None = None
-) -> dict[str, Any]:
+def break_record(world: World, system: str, entity: str, how: str = "bad_amount", key: str | None = None) -> dict[str, Any]:
     """Breaks a record: the one named by key or number, or the newest."""
     ways: Iterable[str] = LEGACY if system == "legacy-latam" else _entity(system, entity).breakable
     if how not in ways:

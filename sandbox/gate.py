@@ -87,15 +87,13 @@ class Gate:
             return self._void_tokens()
         return None
 
-    async def _deliver(
-        self, scope: Scope, receive: Receive, send: Send, target: Target, response: Response
-    ) -> None:
+    async def _deliver(self, scope: Scope, receive: Receive, send: Send, target: Target, response: Response) -> None:
         if target.write and response.status_code < 300 and self._take("drop_response_after_execute", target):
             await _vanish(scope)
         elif not target.token and len(response.body) > 1 and (fault := self._take("truncated", target)):
             await _cut(scope, response, told=bool(fault.options.get("content_length", True)))
         elif not target.token and (fault := self._take("slow", target)):
-            await _drip(send, response, fault)
+            await _drip(scope, send, response, fault)
         else:
             await response(scope, receive, send)
 
@@ -120,12 +118,14 @@ async def _cut(scope: Scope, response: Response, *, told: bool) -> None:
     await asyncio.sleep(0.01)
 
 
-async def _drip(send: Send, response: Response, fault: Fault) -> None:
+async def _drip(scope: Scope, send: Send, response: Response, fault: Fault) -> None:
     """Sends the body a few bytes at a time until it is out or the other side has gone."""
     chunk, pause = int(fault.options.get("chunk", 1)), float(fault.options.get("pause", 0.5))
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     body = bytes(response.body)
     for at in range(0, len(body), chunk):
+        if scope["sandbox.transport"].is_closing():
+            return
         await send({"type": "http.response.body", "body": body[at : at + chunk], "more_body": True})
         await asyncio.sleep(pause)
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -49,16 +49,12 @@ class Host:
         return self.world.now
 
 
-def open_world(
-    state: Path, *, seed: int, customers: int, history_days: int, rate: float, start_at: datetime
-) -> Host:
+def open_world(state: Path, *, seed: int, customers: int, history_days: int, rate: float, start_at: datetime) -> Host:
     """The world of a state folder: as it was left, or founded at `start_at` when there is none."""
     journal = Journal(state)
     world = journal.load()
     if world is None:
         world = founding.found(seed, start_at, customers=customers, history_days=history_days)
-        (state / "origin.json").write_text(
-            json.dumps({"seed": seed, "customers": customers, "history_days": history_days})
-        )
+        (state / "origin.json").write_text(json.dumps({"seed": seed, "customers": customers, "history_days": history_days}))
     journal.save(world)
     return Host(world, WorldClock(world.now, rate), journal)

@@ -209,9 +209,7 @@ class Kyriba:
         rows.sort(key=lambda f: (key.get(world, f), f.uuid), reverse=sort.startswith("-"))
         return self._paged(request, rows, lambda f: _as_served(world, f))
 
-    def _paged(
-        self, request: Request, rows: list[Any], render: Callable[[Any], dict[str, Any]] | None = None
-    ) -> Response:
+    def _paged(self, request: Request, rows: list[Any], render: Callable[[Any], dict[str, Any]] | None = None) -> Response:
         try:
             limit = int(request.query_params.get("page.limit", "100"))
             offset = int(request.query_params.get("page.offset", "0"))
@@ -259,9 +257,7 @@ class Kyriba:
         return reply({"account": named, "cashBalance": shown})
 
 
-def balances(
-    world: World, account: BankAccount, start: date, end: date, statuses: dict[str, bool]
-) -> list[tuple[date, Decimal]]:
+def balances(world: World, account: BankAccount, start: date, end: date, statuses: dict[str, bool]) -> list[tuple[date, Decimal]]:
     """End-of-day balances of some days: closed days as closed; today only intraday; later days only with forecasts."""
     closed, today = world.closings[account.code], world.now.date()
     rows: list[tuple[date, Decimal]] = []

@@ -359,6 +359,4 @@ def _credit(host: str) -> EntitySet:
                    "bad_currency": "CreditSegmentCurrency", "unknown_customer": "BusinessPartner"},
         customer="BusinessPartner", drift="CreditLimitAmount", restamp=touch("credit_changed_at"),
     )  # fmt: skip
-    return EntitySet(
-        "API_CRDTMBUSINESSPARTNER", entity, "CreditManagementAccountType", ("BusinessPartner", "CreditSegment"), {}
-    )
+    return EntitySet("API_CRDTMBUSINESSPARTNER", entity, "CreditManagementAccountType", ("BusinessPartner", "CreditSegment"), {})

@@ -93,14 +93,10 @@ def render(
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer with OData's own header."""
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(
-        content, status, {"dataserviceversion": "2.0", **(headers or {})}, "application/json;charset=utf-8"
-    )
+    return Response(content, status, {"dataserviceversion": "2.0", **(headers or {})}, "application/json;charset=utf-8")
 
 
-def error(
-    status: int, code: str, message: str, accept: str, headers: dict[str, str] | None = None
-) -> Response:
+def error(status: int, code: str, message: str, accept: str, headers: dict[str, str] | None = None) -> Response:
     """An OData error: JSON when the client accepts JSON, XML otherwise, as SAP Gateway does."""
     if "json" in accept:
         inner = {
@@ -146,6 +142,6 @@ def metadata(service: str, sets: dict[str, EntitySet]) -> Response:
         ' m:DataServiceVersion="2.0">'
         f'<Schema Namespace="{service}" xmlns="http://schemas.microsoft.com/ado/2008/09/edm">{"".join(types)}'
         f'{"".join(associations)}<EntityContainer Name="{service}_Entities" m:IsDefaultEntityContainer="true">'
-        f'{"".join(containers)}</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>'
+        f"{''.join(containers)}</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"
     )
     return Response(xml.encode(), media_type="application/xml;charset=utf-8")

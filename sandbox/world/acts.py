@@ -87,9 +87,7 @@ def deliver(world: World, order: str | None = None) -> dict[str, Any]:
 
 def invoice(world: World, order: str | None = None) -> dict[str, Any]:
     """Bills a delivered order now; delivers it first when that is still to be done."""
-    key = order or _first(
-        o.number for o in world.orders.values() if o.billing_status == "A" and not o.block and o.net > 0
-    )
+    key = order or _first(o.number for o in world.orders.values() if o.billing_status == "A" and not o.block and o.net > 0)
     deliver(world, key)
     receivables.bill(world, key)
     made = next(i for i in reversed(world.invoices.values()) if i.order == key and i.kind == "F2")
@@ -112,9 +110,7 @@ def pay(world: World, invoice: str | None = None, amount: str | float | None = N
 
 def return_payment(world: World, payment: str | None = None) -> dict[str, Any]:
     """The bank takes a posted payment back; the ERP reverses it at once."""
-    key = payment or _first(
-        p.id for p in reversed(world.payments.values()) if p.posted_at and p.returned_at is None
-    )
+    key = payment or _first(p.id for p in reversed(world.payments.values()) if p.posted_at and p.returned_at is None)
     cash.return_payment(world, key)
     cash.reverse_payment(world, key)
     return {"payment": key, "invoices": [number for number, _ in world.payments[key].applications]}
@@ -122,9 +118,7 @@ def return_payment(world: World, payment: str | None = None) -> dict[str, Any]:
 
 def dispute(world: World, invoice: str | None = None) -> dict[str, Any]:
     """A customer contests an open invoice."""
-    key = invoice or _first(
-        i.number for i in world.invoices.values() if i.open > 0 and not i.disputed and not i.in_payment
-    )
+    key = invoice or _first(i.number for i in world.invoices.values() if i.open > 0 and not i.disputed and not i.in_payment)
     if not receivables.mark_disputed(world, key):
         raise Refused("NOT_OPEN", f"invoice {key} is settled, in payment or disputed already")
     return {"invoice": key}
@@ -146,7 +140,7 @@ def bulk(world: World, entity: str, n: int) -> dict[str, Any]:
     if not 0 < n <= 200_000:
         raise Refused("BAD_ACT", f"n is 1 to 200000, not {n}")
     makers: dict[str, Callable[[World], str]] = {
-        "invoice": _bulk_invoice, "opportunity": _bulk_opportunity, "contract": _bulk_contract,
+        "invoice": _bulk_invoice, "legacy_invoice": _bulk_legacy, "opportunity": _bulk_opportunity, "contract": _bulk_contract,
     }  # fmt: skip
     if entity not in makers:
         raise Refused("BAD_ACT", f"bulk makes {', '.join(makers)}, not {entity!r}")
@@ -154,8 +148,12 @@ def bulk(world: World, entity: str, n: int) -> dict[str, Any]:
     return {"entity": entity, "n": n, "first": keys[0], "last": keys[-1]}
 
 
-def _bulk_invoice(world: World) -> str:
-    customer = sales.pick(world)
+def _bulk_legacy(world: World) -> str:
+    return _bulk_invoice(world, legacy=True)
+
+
+def _bulk_invoice(world: World, *, legacy: bool = False) -> str:
+    customer = sales.pick(world, legacy=legacy)
     net = rounded(customer.typical * Decimal("0.1"), customer.currency)
     order = sales.place_order(world, customer, net, reference="BULK")
     order.delivery_status = order.billing_status = "C"

@@ -157,4 +157,3 @@ def close_the_day(world: World) -> None:
         closed[day] = balance
         if day.weekday() < 5:
             world.later("statement", account, str(day), days=0.002)
-

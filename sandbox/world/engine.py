@@ -165,10 +165,7 @@ def salesforce_id(prefix: str, number: int) -> str:
         number, digit = divmod(number, 62)
         tail = _BASE62[digit] + tail
     short = f"{prefix}5g00000{tail.rjust(15 - len(prefix) - 7, '0')}"
-    suffix = "".join(
-        SALESFORCE_ALPHABET[sum(1 << i for i, c in enumerate(short[at : at + 5]) if c.isupper())]
-        for at in (0, 5, 10)
-    )
+    suffix = "".join(SALESFORCE_ALPHABET[sum(1 << i for i, c in enumerate(short[at : at + 5]) if c.isupper())] for at in (0, 5, 10))
     return short + suffix
 
 

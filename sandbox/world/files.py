@@ -134,9 +134,7 @@ def legacy_file(
     )  # fmt: skip
 
 
-def legacy_manifest(
-    name: str, body: bytes, records: int, sequence: int, *, totals: dict[str, Decimal], now: datetime
-) -> bytes:
+def legacy_manifest(name: str, body: bytes, records: int, sequence: int, *, totals: dict[str, Decimal], now: datetime) -> bytes:
     """What the legacy ERP says of a file of its own."""
     manifest = {
         "file": name, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), "records": records,

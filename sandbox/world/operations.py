@@ -118,9 +118,7 @@ def create_account(world: World, *, changes: dict[str, Any], request_id: str = "
 
 
 @operation
-def update_order(
-    world: World, *, host: str, number: str, changes: dict[str, str], request_id: str = ""
-) -> dict[str, Any]:
+def update_order(world: World, *, host: str, number: str, changes: dict[str, str], request_id: str = "") -> dict[str, Any]:
     """Writes a sales order's delivery or billing block in an ERP. Lifting the credit block releases the order."""
     order = _order(world, host, number)
     before = _blocks(order)

@@ -79,9 +79,7 @@ def progress_opportunity(world: World, key: str, step: int, beyond: bool) -> Non
     draft_contract(world, world.customers[deal.customer], deal.amount, beyond=beyond, opportunity=key)
 
 
-def draft_contract(
-    world: World, customer: Customer, value: Decimal, *, beyond: bool, opportunity: str | None = None
-) -> Contract:
+def draft_contract(world: World, customer: Customer, value: Decimal, *, beyond: bool, opportunity: str | None = None) -> Contract:
     """A contract in Draft; it goes into approval by itself later."""
     new = Contract(
         id=salesforce_id("800", world.count("contract", 6300)), number=f"{world.count('contract_number', 0):08d}",
@@ -132,9 +130,7 @@ def activate(world: World, number: str) -> Order:
     return order
 
 
-def place_order(
-    world: World, customer: Customer, net: Decimal, *, reference: str, contract: str | None = None, block: str = ""
-) -> Order:
+def place_order(world: World, customer: Customer, net: Decimal, *, reference: str, contract: str | None = None, block: str = "") -> Order:
     """An order in the customer's ERP; blocked orders wait with credit status B."""
     entity = LEGAL_ENTITIES[customer.entity]
     new = Order(
@@ -192,7 +188,7 @@ def repeat_order(world: World) -> None:
 @happening
 def legacy_order(world: World) -> None:
     """The legacy ERP's customers order by themselves; nobody's CRM is asked."""
-    world.later("legacy_order", days=world.rng.uniform(0.8, 3) * 24 / len(world.by_entity["MX01"]))
+    world.later("legacy_order", days=world.rng.uniform(0.8, 3) * min(24 / len(world.by_entity["MX01"]), 6))
     customer = pick(world, legacy=True)
     net = rounded(customer.typical * Decimal(f"{world.rng.lognormvariate(0, 0.4):.4f}"), customer.currency)
     place_order(world, customer, net, reference=f"OC-{world.count('purchase_order', 880000)}")

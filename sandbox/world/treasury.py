@@ -55,9 +55,7 @@ def plan_treasury(world: World) -> None:
             plans.append(("TAX", Decimal("-0.35")))
         for code, share in plans:
             amount = rounded(base * share * Decimal(f"{world.rng.uniform(0.85, 1.15):.3f}"), account.currency)
-            flow = new_flow(
-                world, account.code, code, amount, ahead, reference=f"{code}-{account.code}-{ahead:%Y%m%d}"
-            )
+            flow = new_flow(world, account.code, code, amount, ahead, reference=f"{code}-{account.code}-{ahead:%Y%m%d}")
             world.later("confirm_flow", flow.uuid, at=at_hour(ahead - timedelta(days=3), 10))
             world.later("execute_outflow", flow.uuid, at=at_hour(ahead, world.rng.uniform(9, 12)))
 
