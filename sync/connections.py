@@ -18,6 +18,13 @@ class ConfigError(Exception):
     """The connections file is wrong; the message names the file, the entry and what to do."""
 
 
+def _placeholders(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return set(_PLACEHOLDER.findall(value))
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return {name for item in items for name in _placeholders(item)}
+
+
 def read_secret(reference: str, environ: Mapping[str, str] | None = None) -> SecretStr:
     """The secret that `reference` (env:NAME or file:PATH) points at. Raises ConfigError naming the reference only."""
     kind, _, place = reference.partition(":")
@@ -87,7 +94,7 @@ class Connection(_Entry):
 
     def missing(self) -> tuple[str, ...]:
         """The environment names that its options still wait for; a connection with any is declared but not reachable yet."""
-        return tuple(sorted({name for value in self.options.values() if isinstance(value, str) for name in _PLACEHOLDER.findall(value)}))
+        return tuple(sorted(_placeholders(self.options)))
 
     def stream(self, name: str) -> StreamSettings:
         """The settings of stream `name`, or the connection's defaults."""
