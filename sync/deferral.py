@@ -11,24 +11,27 @@ from db.engine import Writing
 
 def deliver(conn: Writing, connection: str, *, region: str) -> None:
     """Deliver the effects of `connection` soon; a delivery that waits already is enough."""
-    _defer(conn, "deliver_effects", f"region:{region}", f"deliver:{connection}", connection=connection)
+    put(conn, "deliver_effects", f"region:{region}", f"deliver:{connection}", connection=connection)
 
 
 def rules(conn: Writing, region: str) -> None:
     """Decide the region's events soon."""
-    _defer(conn, "run_rules", f"region:{region}", f"rules:{region}", region=region)
+    put(conn, "run_rules", f"region:{region}", f"rules:{region}", region=region)
 
 
 def command(conn: Writing, command_id: int) -> None:
     """Carry out a command that was just submitted."""
-    _defer(conn, "run_command", "commands", f"command:{command_id}", command_id=command_id)
+    put(conn, "run_command", "commands", f"command:{command_id}", command_id=command_id)
 
 
-def _defer(conn: Writing, task: str, queue: str, lock: str, **args: object) -> None:
+def put(conn: Writing, task: str, queue: str, lock: str, *, waiting: str | None = None, **args: object) -> None:
+    """A job of `task` in the caller's transaction. Jobs of one `lock` run one after another; while one with the same `waiting`
+    (default: the lock) has not begun, another is not added.
+    """
     conn.execute(
         sa.text(
             "insert into procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)"
-            " values (:queue, :task, 0, :lock, :lock, cast(:args as jsonb)) on conflict do nothing"
+            " values (:queue, :task, 0, :lock, :waiting, cast(:args as jsonb)) on conflict do nothing"
         ),
-        {"queue": queue, "task": task, "lock": lock, "args": json.dumps(args)},
+        {"queue": queue, "task": task, "lock": lock, "waiting": waiting or lock, "args": json.dumps(args)},
     )

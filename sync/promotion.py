@@ -6,7 +6,7 @@ counted once. Business events and the marks of touched measures are written besi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -53,13 +53,17 @@ _TOUCHES: dict[str, tuple[tuple[str, str], ...]] = {
 """Entity -> (kind of group, column with its key) of the measures that a change of it touches."""
 
 
-def promote(conn: Writing, setting: Setting, pages: Sequence[MappedPage]) -> Outcome:
-    """Promotes the pages' records in their order and says what became of each.
+def promote(conn: Writing, setting: Setting, pages: Sequence[MappedPage], *, only: Collection[int] | None = None) -> Outcome:
+    """Promotes the pages' records in their order and says what became of each; with `only`, those raw records alone.
 
     Raises db.bulk.Contended or IntegrityError when another transaction wrote the same records: the caller's transaction is then to
     be done again. A record that the database itself refuses is quarantined alone; its neighbours land.
     """
-    return _settle(conn, setting, _with_customers(conn, setting, checked(gather(pages))))
+    batch = gather(pages)
+    if only is not None:
+        wanted = batch.records.filter(pl.col("raw_record_id").is_in(list(only)))
+        batch = batch.only(wanted["record"])
+    return _settle(conn, setting, _with_customers(conn, setting, checked(batch)))
 
 
 def _settle(conn: Writing, setting: Setting, batch: Batch) -> Outcome:

@@ -64,6 +64,7 @@ class PullResult:
     error: str | None = None
     refused: str | None = None
     """The words of the first file or page that could not be believed as a whole."""
+    new_customers: int = 0
 
 
 def owner_name() -> str:
@@ -235,6 +236,7 @@ class _Pull:
             touched=self._result.touched + written.outcome.touched,
             causes={**self._result.causes, **written.outcome.causes},
             control_totals=(*self._result.control_totals, *written.control_totals),
+            new_customers=self._result.new_customers + written.outcome.entities.get("customer", {}).get("new", 0),
             refused=self._result.refused or next((item.refusal.detail for item in items if item.refusal is not None), None),
         )
         if self._on_commit is not None:
