@@ -62,14 +62,24 @@ class SalesforceSource:
         """Address and credentials, version, then per stream: the fields this user sees, and a first page."""
         self._session.login()
         yield Finding("credentials", ok=True, words=f"{self._settings.base_url} gave a token")
-        self._session.get(f"{self._settings.data}/")
-        yield Finding("version", ok=True, words=f"the org speaks {self._settings.api_version}")
+        yield self._version()
         for reading in self._readings.values():
             yield self._fields(reading)
             yield self._first_page(reading, now)
         budget = self._session.client.gate.budget
         words = f"{budget.told_used} of {budget.told_limit} calls used in 24 hours" if budget.told_limit else "the org names no call limit"
         yield Finding("calls", ok=True, words=words)
+
+    def _version(self) -> Finding:
+        said = self._session.get("/services/data").json()
+        offered = (
+            [f"v{entry['version']}" for entry in said if isinstance(entry, dict) and "version" in entry] if isinstance(said, list) else []
+        )
+        wanted = self._settings.api_version
+        words = (
+            f"the org speaks {wanted}" if wanted in offered else f"the org does not speak {wanted}, but {', '.join(offered) or 'nothing'}"
+        )
+        return Finding("version", ok=wanted in offered, words=words)
 
     def _reading(self, stream: str) -> Reading:
         reading = self._readings.get(stream)
