@@ -12,10 +12,12 @@ from typing import Literal
 
 import polars as pl
 
-from db.engine import Reading, driver
-from metrics.frames import EVERYTHING, MOMENT, Question, Where, ask
+from db.engine import Reading, Writing, driver
+from metrics.frames import EVERYTHING, MOMENT, Question, Where, ask, run
 
 Health = Literal["good", "warning", "bad", "unknown"]
+LAGS_EVERY = timedelta(minutes=30)
+LAGS_OVER = timedelta(days=7)
 WARNING_AT = 0.8
 """The share of its target age at which a stream is no longer simply good."""
 
@@ -126,6 +128,16 @@ def feeds(
         pl.Series("target_seconds", [one.target_seconds for one in judged], pl.Int64),
         pl.Series("words", [one.words for one in judged], pl.String),
     )
+
+
+def put_lags(conn: Writing, *, now: datetime) -> bool:
+    """Keep the visibility lag of every stream over the last week, at most every LAGS_EVERY; whether it was computed."""
+    row = driver(conn).execute("select max(computed_at) from measure.lag").fetchone()
+    if row is not None and row[0] is not None and timedelta(0) <= now - row[0] < LAGS_EVERY:
+        return False
+    driver(conn).execute("delete from measure.lag")
+    run(conn, "put_lags", since=now - LAGS_OVER, now=now)
+    return True
 
 
 def watermark(conn: Reading) -> datetime | None:

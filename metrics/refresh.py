@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.engine import Writing, driver, writing
-from metrics import figures, outlook
+from metrics import figures, freshness, outlook
 from metrics.frames import Keys, statement
 from metrics.frames import run as execute
 
@@ -86,6 +86,7 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
         _refresh_cash(conn, reporting_currency)
     made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
     figures.put_today(conn, now=now, reporting_currency=reporting_currency)
+    freshness.put_lags(conn, now=now)
     if _history_is_complete(conn):
         figures.put_past(conn, now=now, reporting_currency=reporting_currency, most=_PAST_DAYS_PER_RUN)
         outlook.publish_past(conn, now=now, reporting_currency=reporting_currency)
