@@ -122,7 +122,7 @@ class FakeDesk:
         self._mood_check()
         items = figures.bridge_items(query.cause) if query.cause else figures.bridge_items("").clear()
         tables = [figures.positions(), figures.fan(), figures.bridge(), items, figures.accuracy()]
-        tiles: Sequence[Tile] = [tile for tile in figures.today_tiles() if tile.page == "cash"]
+        tiles: Sequence[Tile] = figures.cash_figures()
         if self._is_empty:
             tables, tiles = [frame.clear() for frame in tables], _missing(tiles)
         tables[0] = self._cut(tables[0])
@@ -141,7 +141,7 @@ class FakeDesk:
         if query.only_breached:
             tables[0] = tables[0].filter(pl.col("limit_state") == "breached")
         cases = [case for case in figures.cases() if self._sees(case.region)]
-        tiles: Sequence[Tile] = [tile for tile in figures.today_tiles() if tile.page == "exposure"]
+        tiles: Sequence[Tile] = figures.exposure_figures()
         if self._is_empty:
             tables, cases, tiles = [frame.clear() for frame in tables], [], _missing(tiles)
         customers, breaches, decisions = tables

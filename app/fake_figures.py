@@ -160,6 +160,29 @@ def receivables_figures() -> list[Tile]:
     ]  # fmt: skip
 
 
+def cash_figures() -> list[Tile]:
+    """The tiles of Cash & forecast."""
+    kept = [figure for figure in today_tiles() if figure.page == "cash"]
+    return [
+        *kept,
+        tile("minimum_headroom", "Headroom over the minimum", "180240.00", "EUR", "cash", health="warning", good_direction="up", target=Decimal(500000),
+             definition="The smallest gap between the p10 of the forecast and the minimum, over 13 weeks.", second_line="week of 2027-01-04"),
+        tile("forecast_bias", "Forecast bias", "-3.4", "%", "cash", change=Decimal("0.6"), change_words="against last week", definition="Sum of F - A over sum of |A|."),
+    ]  # fmt: skip
+
+
+def exposure_figures() -> list[Tile]:
+    """The tiles of Exposure."""
+    kept = [figure for figure in today_tiles() if figure.page == "exposure"]
+    return [
+        *kept,
+        tile("exposure_total", "Exposure", "8476000.00", "EUR", "exposure", good_direction="down", change=Decimal(118000), change_words="since yesterday",
+             definition="Open orders, deliveries, unposted billing and open receivables, less secured.", spark=[8.1, 8.2, 8.15, 8.3, 8.4, 8.48]),
+        tile("held_orders", "Held orders", "1", "count", "exposure", good_direction="down", definition="Cases that wait for a decision.", second_line="1.2 M EUR held"),
+        tile("undelivered_contracts", "Undelivered contracts", "2000000.00", "EUR", "exposure", definition="Contract value that no order has drawn yet; not in exposure."),
+    ]  # fmt: skip
+
+
 def invoices() -> pl.DataFrame:
     """The invoices behind the percentiles."""
     rows = []

@@ -25,6 +25,6 @@ def clocks(hops: Sequence[Hop], colours: Palette) -> dict[str, Any]:
         for name, hop in zip(names, hops, strict=True)
         if hop.is_gap
     ]
-    return {"data": traces, "layout": layout(colours, height=max(180, 38 * len(names) + 80), barmode="stack", bargap=0.4, showlegend=True, annotations=gaps,
+    return {"data": traces, "layout": layout(colours, height=max(180, 38 * len(names) + 80), barmode="stack", bargap=0.4, showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}, annotations=gaps,
                                              yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
                                              xaxis={"title": {"text": "hours", "font": {"color": colours.muted}}})}  # fmt: skip

@@ -27,6 +27,7 @@ LIGHT = Palette("#3D4A57", "#9AA6B2", "#0072B2", "#D55E00", "#B87A00", "#17212B"
 DARK = Palette("#C9D3DC", "#6F7D8B", "#56B4E9", "#F08A3C", "#E6B34D", "#E6EBF0", "#B3BDC7", "#26313B", "#11161C",
                ("#56B4E9", "#F08A3C", "#2FBF9A", "#DF9AC2", "#E6B34D", "#C9D3DC"))  # fmt: skip
 
+_FONT = '"Source Sans", "Source Sans Pro", "Segoe UI", sans-serif'
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
@@ -38,7 +39,7 @@ def layout(palette: Palette, *, height: int = 320, unit: str = "", **more: Any) 
         "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": palette.text, "size": 12},
+        "font": {"color": palette.text, "size": 12, "family": _FONT},
         "showlegend": False,
         "hoverlabel": {"bgcolor": palette.paper, "bordercolor": palette.soft, "font": {"color": palette.text, "size": 12}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": palette.text}},

@@ -79,7 +79,7 @@ def _line(
     return {
         "type": "scatter", "mode": "lines+markers", "x": [week.isoformat() for week in x], "y": y, "name": name, "line": {"color": colour, "width": width},
         "customdata": [week.isoformat() for week in x],
-        "marker": {"symbol": symbol, "size": [13 if is_it else 8 for is_it in chosen], "color": [colours.paper if open_ else colour for open_ in hollow],
+        "marker": {"symbol": symbol, "opacity": 1, "size": [13 if is_it else 8 for is_it in chosen], "color": [colours.paper if open_ else colour for open_ in hollow],
                    "line": {"color": colour, "width": 1.6}},
         "hovertemplate": f"week of %{{x|%Y-%m-%d}}: %{{y:.1f}} days<extra>{name}</extra>",
     }  # fmt: skip

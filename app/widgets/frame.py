@@ -51,9 +51,9 @@ def live_every() -> int | None:
 def head(desk: Desk, title: str, question: str, *, can_look_back: bool = True) -> None:
     """The page's title, the question it answers, and the control for looking back."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="page-head"):
-        with st.container(width="content", gap=None):
+        with st.container(width="content", gap="xxsmall"):
             st.title(title, anchor=False, width="content")
-            st.markdown(question, width="content")
+            st.caption(question, width="content")
         if can_look_back:
             _look_back(desk)
     moment = known_at()

@@ -26,7 +26,7 @@ def link(slug: str, label: str, params: Mapping[str, str] | None = None, *, widt
     """A link to another page with its parameters, keeping `known_at`; nothing when the person does not have the page."""
     if has(slug):
         query = state.changed(dict(params or {}), {state.KNOWN_AT: st.query_params.get(state.KNOWN_AT)})
-        st.page_link(st.session_state[_REGISTER][slug], label=label, query_params=query, width=width)  # type: ignore[arg-type]
+        st.page_link(st.session_state[_REGISTER][slug], label=f":blue[{label}]", query_params=query, width=width)  # type: ignore[arg-type]
 
 
 def go(slug: str, params: Mapping[str, str]) -> None:

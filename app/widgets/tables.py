@@ -27,6 +27,7 @@ class Column:
     width: Literal["small", "medium", "large"] | int | None = None
 
 
+_NOTHING = "\u2013"
 _EXPORT_TYPES = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -43,10 +44,10 @@ def show(
     listed = data.select([column for column in columns if column in data.columns])
     config = {column: _config(columns[column]) for column in listed.columns}
     if on_pick is None:
-        st.dataframe(_shown(listed, columns), column_config=config, hide_index=True, key=key, height=height, alt=name)
+        st.dataframe(_shown(listed, columns), column_config=config, hide_index=True, key=key, height=height, alt=name, placeholder=_NOTHING)
     else:
         st.dataframe(
-            _shown(listed, columns), column_config=config, hide_index=True, key=key, height=height, alt=name, selection_mode="single-row",
+            _shown(listed, columns), column_config=config, hide_index=True, key=key, height=height, alt=name, placeholder=_NOTHING, selection_mode="single-row",
             on_select=lambda: _picked(key, data, on_pick),
         )  # fmt: skip
     downloads(data, key=key, name=name)
@@ -55,7 +56,7 @@ def show(
 def downloads(data: pl.DataFrame, *, key: str, name: str) -> None:
     """CSV and XLSX of the whole frame, made only when asked for."""
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{key}.exports"):
-        st.caption(f"{data.height:,} {'row' if data.height == 1 else 'rows'}", width="content")
+        st.caption(words.counted(data.height, "row"), width="content")
         for ending in ("csv", "xlsx"):
             st.download_button(
                 ending.upper(), _maker(data, ending, name), file_name=export.file_name(["tidegate", name], ending), mime=_EXPORT_TYPES[ending],

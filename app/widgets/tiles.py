@@ -20,7 +20,7 @@ def row(tiles: Sequence[Tile], *, on: str, columns: int = 5) -> None:
     """The tiles beside each other; `on` is the page they stand on, so that none links to itself."""
     with st.grid(columns, min_column_width=218, key=f"tiles-{on}"):
         for tile in tiles:
-            with st.container(border=True, gap="xsmall", key=f"tile-{on}-{tile.slug}"):
+            with st.container(border=True, gap="small", height="stretch", key=f"tile-{on}-{tile.slug}"):
                 _one(tile, on)
 
 
@@ -36,22 +36,30 @@ def _one(tile: Tile, on: str) -> None:
         chart_data=list(tile.spark) or None,
         chart_type="area",
     )
-    if tile.value is None:
-        st.caption(words.plain(f"Not computed: {tile.why_missing or 'no reason given'}"))
-    if tile.second_line:
-        st.caption(words.plain(tile.second_line))
-    if tile.target is not None and tile.value is not None:
-        st.caption(words.plain(f"Target {words.figure(tile.target, tile.unit)}, {_TARGET_WORDS[tile.health]}"))
-    if tile.sync_share is not None:
-        st.caption(words.plain(f"Sync delay {words.figure(tile.sync_share, tile.unit, signed=True)}"))
-    oldest = f", oldest feed {tile.oldest_feed}" if tile.oldest_feed and on == "today" else ""
-    st.caption(words.plain(f"As of {words.instant(tile.as_of, frame.zone())}{oldest}"))
+    st.caption("  \n".join(words.plain(line) for line in _lines(tile, on)))
     if tile.page != on:
         links.link(tile.page, _OPEN.get(tile.page, "Open"))
 
 
-def _colour(tile: Tile) -> Literal["normal", "inverse", "off"]:
-    return "normal" if tile.good_direction == "up" else "inverse"
+def _lines(tile: Tile, on: str) -> list[str]:
+    lines = []
+    if tile.value is None:
+        lines.append(f"Not computed: {tile.why_missing or 'no reason given'}")
+    if tile.second_line:
+        lines.append(tile.second_line)
+    if tile.target is not None and tile.value is not None:
+        lines.append(f"Target {words.figure(tile.target, tile.unit)}, {_TARGET_WORDS[tile.health]}")
+    if tile.sync_share is not None:
+        lines.append(f"Sync delay did {words.figure(tile.sync_share, tile.unit, signed=True)}")
+    if on == "today":
+        lines.append(f"As of {words.instant(tile.as_of, frame.zone())[11:]}" + (f", oldest feed {tile.oldest_feed}" if tile.oldest_feed else ""))
+    return lines
+
+
+def _colour(tile: Tile) -> Literal["blue", "red", "gray"]:
+    if not tile.change:
+        return "gray"
+    return "blue" if (tile.change > 0) == (tile.good_direction == "up") else "red"
 
 
 def _help(tile: Tile) -> str:

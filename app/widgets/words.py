@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.desk import Amount, Tile
 
-_NO_MINOR = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
-_THREE_MINOR = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_NO_MINOR = frozenset(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"))
+_THREE_MINOR = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 _STEPS = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:^=&])")
 MINUS = "\u2212"
@@ -101,8 +101,20 @@ def ago(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "\u2013"
     seconds = (now - at).total_seconds()
-    words = span(abs(seconds)).rsplit(" ", 2)[0] if abs(seconds) >= 3_600 * 24 * 2 else span(abs(seconds))
+    words = f"{abs(seconds) // 86_400:.0f} d" if abs(seconds) >= 2 * 86_400 else span(abs(seconds))
     return f"{words} ago" if seconds >= 0 else f"in {words}"
+
+
+def due(at: datetime | None, now: datetime) -> str:
+    """A deadline in words: `due in 5 h`, `2 h overdue`; nothing when there is none."""
+    if at is None:
+        return ""
+    return f"{ago(at, now).removesuffix(' ago')} overdue" if at < now else f"due {ago(at, now)}"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: `1 row`, `2,000 rows`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def change(tile: Tile) -> str | None:

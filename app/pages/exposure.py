@@ -1,0 +1,148 @@
+"""Exposure: who owes too much, and what did we decide?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.charts import exposure as charts
+from app.desk import Case, Desk, Exposure, ExposureFilter
+from app.widgets import acts, filters, frame, links, receipts, tables, tiles, words
+from app.widgets.tables import Column
+
+_STATES = {"open": "warning", "approved": "good", "rejected": "bad", "obsolete": "unknown"}
+
+
+def render(desk: Desk) -> None:
+    """Utilisation against limits, breaches, held orders to decide, decisions with their inputs, and what-if."""
+    frame.head(desk, "Exposure", "Who owes too much, and what did we decide?")
+    receipts.show(desk)
+    query = state.exposure(st.query_params.to_dict())
+    seen = frame.ask(lambda: desk.exposure(query, frame.known_at()), of="The exposure")
+    if seen is None:
+        return
+    frame.as_of(seen.as_of, currency=seen.currency, rate_date=seen.rate_date)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="exposure.filters"):
+        regions = sorted(set(seen.customers["region"].drop_nulls().to_list()) | set(query.regions))
+        filters.choose_many("Region", "region", regions, key="exposure.region")
+        filters.tick("Above limit only", "breached", key="exposure.breached")
+        filters.clear(("region", "breached", "party"), key="exposure.clear")
+    tiles.row(seen.figures, on="exposure", columns=4)
+    _cases(desk, seen.cases)
+    if seen.customers.is_empty():
+        frame.empty("No customer has exposure here.", "Clear the filters, or run the ERP connections: credit accounts and open items make the exposure.")
+    else:
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            _utilisation(seen, query)
+        with right:
+            _what_if(desk, seen, query)
+    _breaches(seen)
+    _decisions(seen)
+    acts.show(desk)
+
+
+def _cases(desk: Desk, cases: Sequence[Case]) -> None:
+    waiting = [case for case in cases if case.state == "open"]
+    frame.section("Orders and contracts held for a decision", f"{len(waiting)} open, oldest first")
+    if not waiting:
+        frame.empty("Nothing is held.", "Orders within policy are released by themselves; one beyond it will stand here with everything the rule saw.")
+    asked = state.number(st.query_params.to_dict(), "case")
+    for case in sorted(cases, key=lambda case: (case.state != "open", case.opened_at)):
+        with st.container(border=True, key=f"case-{case.id}"):
+            _case(desk, case, opened=case.id == asked)
+
+
+def _case(desk: Desk, case: Case, *, opened: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(gap=None):
+            st.markdown(f"**{words.plain(case.title)}**, {words.plain(case.customer or 'customer not known')}")
+            told = "; ".join(case.reasons)
+            since = f"opened {words.instant(case.opened_at, frame.zone())}"
+            closed = f", {case.state} by {case.closed_by}: {case.reason}" if case.closed_by else ""
+            st.caption(words.plain(f"{told} · {case.region} · {since}{closed}"))
+        with st.container(width=170, key=f"money-case-{case.id}"):
+            st.markdown(words.plain(words.amount(case.amount)))
+        with st.container(width=100):
+            frame.health(_STATES[case.state], case.state)
+        if case.state == "open" and state.may_act(desk.person):
+            acts.button("Decide", "resolve_case", {"case_id": case.id}, key=f"exposure.case.{case.id}", title=f"Decide on {case.title}", primary=True,
+                        context={"words": "; ".join([*case.reasons, *case.effects])})  # fmt: skip
+    with st.expander("What the rule saw", expanded=opened, key=f"exposure.case.{case.id}.inputs"):
+        tables.facts({**case.inputs, "rule": f"{case.rule}, version {case.rule_version}"}, key=f"exposure.case.{case.id}.facts")
+        for effect in case.effects:
+            st.caption(words.plain(effect))
+
+
+def _utilisation(seen: Exposure, query: ExposureFilter) -> None:
+    frame.section(f"Exposure against credit limit by customer, {seen.currency}", "Open orders, deliveries, unposted billing and open receivables, less what is secured. "
+                  "The bar is the exposure, the mark across it the limit.")  # fmt: skip
+    key = f"exposure.utilisation.{query.party or 'none'}"
+    st.plotly_chart(charts.utilisation(seen.customers, frame.colours(), currency=seen.currency, chosen=query.party), key=key, theme=None,
+                    config={"displayModeBar": False}, on_select=lambda: _pick_party(key), selection_mode="points", alt="Exposure against limit")  # fmt: skip
+    with st.expander("Show all customers as a table", key="exposure.customers.fold"):
+        money = {name: Column(label, "money", currency=seen.currency) for name, label in (
+            ("exposure", "Exposure"), ("credit_limit", "Limit"), ("overdue", "Overdue"), ("open_orders", "Open orders"),
+            ("open_receivables", "Open receivables"), ("secured", "Secured"), ("undelivered_contracts", "Undelivered contracts"))}  # fmt: skip
+        tables.show(seen.customers, {"number": Column("Number"), "name": Column("Customer", width="medium"), "region": Column("Region"), "exposure": money.pop("exposure"),
+                                     "credit_limit": money.pop("credit_limit"), "utilisation": Column("Used", "share"), "limit_state": Column("State"), **money},
+                    key="exposure.customers", name="exposure by customer", on_pick=_pick_customer)  # fmt: skip
+
+
+def _pick_party(key: str) -> None:
+    kept = st.session_state.get(key)
+    points = kept["selection"]["points"] if kept else []
+    if points and points[0].get("customdata") is not None:
+        party = points[0]["customdata"]
+        links.set_params({"party": str(party[0] if isinstance(party, list) else party)})
+
+
+def _pick_customer(row: dict[str, Any]) -> None:
+    links.set_params({"party": str(row["party_id"])})
+
+
+def _what_if(desk: Desk, seen: Exposure, query: ExposureFilter) -> None:
+    frame.section("What if a customer signs for more?", "Asks today's policy. Nothing is stored or sent.")
+    names = dict(zip(seen.customers["party_id"].to_list(), seen.customers["name"].to_list(), strict=True))
+    parties = list(names)
+    with st.form("exposure.what_if", border=True):
+        chosen = parties.index(query.party) if query.party in names else 0
+        party = st.selectbox("Customer", parties, index=chosen, format_func=lambda one: names[one], key=f"exposure.what_if.party.{query.party or 0}")
+        amount = st.number_input(f"Contract value, {seen.currency}", min_value=0, value=250_000, step=50_000, key="exposure.what_if.amount")
+        asked = st.form_submit_button("Ask the policy", key="exposure.what_if.ask")
+    if not asked or party is None:
+        return
+    answer = frame.ask(lambda: desk.what_if(party, Decimal(amount), seen.currency), of="The answer")
+    if answer is not None:
+        with st.container(border=True):
+            frame.health("good" if answer.outcome == "release" else "bad", "would be released" if answer.outcome == "release" else "would be held")
+            for reason in answer.reasons:
+                st.markdown(words.plain(reason))
+            both = {name: f"{answer.before.get(name, '–')} before, {after} after" for name, after in answer.after.items()}
+            tables.facts(both, key="exposure.what_if.facts")
+
+
+def _breaches(seen: Exposure) -> None:
+    frame.section("Breach episodes", f"From the moment a limit was passed until exposure was back within it, {seen.currency}")
+    if seen.breaches.is_empty():
+        frame.empty("No limit has been passed.", "An episode opens by itself when a customer's exposure passes the limit.")
+        return
+    tables.show(seen.breaches, {
+        "name": Column("Customer", width="medium"), "region": Column("Region"), "opened_at": Column("Opened", "instant"), "cleared_at": Column("Cleared", "instant"),
+        "peak": Column("Peak", "money", currency=seen.currency), "latest": Column("Latest", "money", currency=seen.currency), "limit_amount": Column("Limit", "money", currency=seen.currency),
+    }, key="exposure.breaches", name="breach episodes", on_pick=_pick_customer)  # fmt: skip
+
+
+def _decisions(seen: Exposure) -> None:
+    frame.section("Decisions", "By rule or by person, newest first, in the order's own currency")
+    if seen.decisions.is_empty():
+        frame.empty("Nothing has been decided yet.", "The first contract that is activated in the CRM starts one.")
+        return
+    tables.show(seen.decisions, {
+        "decided_at": Column("Decided", "instant"), "subject": Column("Subject"), "customer": Column("Customer", width="medium"), "region": Column("Region"),
+        "outcome": Column("Outcome"), "amount": Column("Amount", "money"), "currency": Column("Currency"), "reasons": Column("Reasons", width="large"), "rule": Column("Rule"),
+    }, key="exposure.decisions", name="decisions")  # fmt: skip
