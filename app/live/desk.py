@@ -11,12 +11,20 @@ import structlog
 from app.desk import (
     ConnectionView,
     Evidence,
+    ExceptionDetail,
+    ExceptionFilter,
+    Exceptions,
+    Intent,
+    Journey,
+    JourneyHit,
     Person,
+    Receipt,
 )
-from app.live import evidence, sources
+from app.live import commands, evidence, exceptions, journeys, sources
 from app.office import Office
 from db.clock import DatabaseClock
-from db.engine import Reading, Scope, reading
+from db.engine import Reading, Scope, reading, writing
+from metrics.frames import NOW, Bound, known
 
 _LOG = structlog.get_logger(__name__)
 
@@ -49,6 +57,35 @@ class LiveDesk:
         pace = "standing still" if stands else f"1 day in {86400 / anchor.rate / 60:.0f} min"
         return f"Sandbox time {clock.now():%Y-%m-%d %H:%M} UTC, {pace}"
 
+    def search(self, text: str) -> Sequence[JourneyHit]:
+        with self._reading() as conn:
+            return journeys.search(conn, text)
+
+    def journey(self, number: str, known_at: datetime | None = None) -> Journey | None:
+        with self._reading() as conn:
+            return journeys.journey(conn, number, now=self.now(), bound=_bound(known_at))
+
+    def exceptions(self, query: ExceptionFilter, page: int = 0, page_size: int = 50) -> Exceptions:
+        with self._reading() as conn:
+            return exceptions.exceptions(conn, query, page, page_size, now=self.now(), currency=self._currency)
+
+    def exception(self, exception_id: int) -> ExceptionDetail:
+        with self._reading() as conn:
+            return exceptions.exception(conn, exception_id, currency=self._currency)
+
+    def submit(self, intent: Intent) -> Receipt:
+        with writing(self._office.database.engine, self.scope) as conn:
+            command_id = commands.file(conn, intent, self._person, now=self.now())
+        return self.receipt(command_id)
+
+    def receipt(self, command_id: int) -> Receipt:
+        with self._reading() as conn:
+            return commands.receipt(conn, command_id)
+
+    @property
+    def _currency(self) -> str:
+        return self._office.landscape.reporting_currency
+
     def connections(self) -> Sequence[ConnectionView]:
         with self._reading() as conn:
             return sources.connections(conn, self._office.landscape, now=self.now())
@@ -61,3 +98,7 @@ class LiveDesk:
     def _reading(self) -> Iterator[Reading]:
         with reading(self._office.database.engine, self.scope) as conn:
             yield conn
+
+
+def _bound(known_at: datetime | None) -> Bound:
+    return NOW if known_at is None else known(known_at)
