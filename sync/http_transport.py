@@ -117,14 +117,21 @@ def judge(address: str, *, private_allowed: bool, private_only: bool = False) ->
 
     With `private_allowed` those pass; with `private_only` (plain http) only those do.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
+        ip = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or _through_nat64(ip)
     public = ip.is_global and not ip.is_multicast
     if not public and not private_allowed:
         raise ForbiddenAddress(address)
     if public and private_only:
         raise ForbiddenAddress(address)
+
+
+def _through_nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address behind a NAT64 one; a network's own NAT64 prefix counts as the private address it may lead to."""
+    if ip in ipaddress.IPv6Network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ipaddress.IPv4Address("10.0.0.0") if ip in ipaddress.IPv6Network("64:ff9b:1::/48") else ip
 
 
 class _Body(httpx.SyncByteStream):
