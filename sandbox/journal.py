@@ -17,6 +17,9 @@ from typing import Any, BinaryIO
 from sandbox.world.engine import World
 from sandbox.world.operations import OPERATIONS, Refused
 
+FORMAT = "sandbox world 1"
+"""To be raised with every change of the world's records: a snapshot of another format is not believed."""
+
 
 class Journal:
     """The snapshot and journal files of one state folder."""
@@ -30,9 +33,10 @@ class Journal:
         if not self._snapshot.exists():
             return None
         with self._snapshot.open("rb") as file:
-            world = pickle.load(file)  # noqa: S301 - our own file in our own state folder
+            made_by = pickle.load(file)
+            world = pickle.load(file) if made_by == FORMAT else None
         if not isinstance(world, World):
-            raise TypeError(f"{self._snapshot} holds no world; remove the state folder to begin anew")
+            raise TypeError(f"{self._snapshot} was made by another version of the sandbox; remove its folder to begin anew")
         for line in self._lines():
             if line["seq"] > world.journal_seq:
                 apply(world, line)
@@ -52,6 +56,7 @@ class Journal:
         """Writes a snapshot atomically and begins a new journal."""
         scratch = self._snapshot.with_suffix(".new")
         with scratch.open("wb") as file:
+            pickle.dump(FORMAT, file)
             pickle.dump(world, file, protocol=5)
             file.flush()
             os.fsync(file.fileno())

@@ -59,6 +59,7 @@ ACCOUNT = Entity(
         Field("ERP_Customer_Number__c", "string", attribute("erp_number"), 10),
         Field("Collections_Status__c", "picklist", attribute("collections_status"), 255),
         Field("Collections_Overdue__c", "currency", attribute("collections_overdue")),
+        Field("Collections_Currency__c", "string", attribute("collections_currency"), 3),
         Field("Collections_As_Of__c", "datetime", attribute("collections_as_of")),
         Field("Collections_Version__c", "double", attribute("collections_version")),
     ),

@@ -48,6 +48,7 @@ class Account:
     currency: str = "EUR"
     collections_status: str | None = None
     collections_overdue: Decimal | None = None
+    collections_currency: str | None = None
     collections_as_of: datetime | None = None
     collections_version: Decimal | None = None
     deleted: bool = False

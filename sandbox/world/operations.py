@@ -60,6 +60,7 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
 
 ACCOUNT_FIELDS = {
     "Name": "name", "Collections_Status__c": "collections_status", "Collections_Overdue__c": "collections_overdue",
+    "Collections_Currency__c": "collections_currency",
     "Collections_As_Of__c": "collections_as_of", "Collections_Version__c": "collections_version",
     "ERP_Customer_Number__c": "erp_number",
 }  # fmt: skip
