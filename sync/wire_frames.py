@@ -13,7 +13,7 @@ Shared by the mappings of the systems that speak JSON. Pure: bytes and frames in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from sync.wire_salvage import salvage
 ORDINAL = "ordinal"
 _EVIDENCE_CHARS = 2_000
 _SAMPLE = 200
+_NESTED = (dict, list)
 _SPACED_QUOTES = (b'" ', b'"\n', b'"\r', b'"\t')
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -217,6 +218,28 @@ def known_currency(amount: str, currency: str, field: str) -> list[Rule]:
         iso_currency(currency, field),
         Rule("bad_currency", field, finer, f"the amount has more decimals than {field} allows"),
     ]
+
+
+def drifted(rows: Rows, scalars: Iterable[str], promised: Collection[str] = ()) -> list[Rule]:
+    """Rules, cause schema_drift, for records whose shape is not the one we know: one of the `scalars` has become an object or a
+    list, or a field that was `promised` (asked for, or always there) is gone. Put them first; none when all is as ever.
+    """
+    rules: list[Rule] = []
+    for name in dict.fromkeys((*scalars, *promised)):
+        nested = name not in scalars
+        gone = name in promised
+        reshaped: list[int] = []
+        absent: list[int] = []
+        for ordinal, row in zip(rows.ordinals, rows.sound, strict=True):
+            if name not in row:
+                if gone:
+                    absent.append(ordinal)
+            elif not nested and type(row[name]) in _NESTED:
+                reshaped.append(ordinal)
+        for ordinals, words in ((reshaped, "has become an object"), (absent, "is gone")):
+            if ordinals:
+                rules.append(Rule("schema_drift", name, pl.col(ORDINAL).is_in(ordinals), f"{name} {words}"))
+    return rules
 
 
 def settle(frame: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Sequence[str] = ()) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -23,6 +23,7 @@ from sync.wire_frames import (
     blank_to_null,
     broken_rejects,
     decode,
+    drifted,
     fields_seen,
     iso_currency,
     known_currency,
@@ -106,6 +107,7 @@ def _balances(rows: Rows, page: Page, settings: Settings) -> Mapped:
         region=_region(settings),
     )
     rules = [
+        *drifted(rows, ("date", "currencyCode"), ("date", "amount")),
         required("account", "account.code"),
         required("day", "date"),
         readable("day", "as_of_date", "bad_date", "date"),
@@ -149,7 +151,13 @@ def _flows(rows: Rows, page: Page, settings: Settings) -> Mapped:
         region=_region(settings),
     )
     own = ("made_at", "expected_date", "amount", "currency", "account", "category", "confidence", "reference")
-    return _finish(rows, frame, _flow_rules(companies), Subject(ForecastItem.entity, "uuid", None, "amount", "currency"), own)
+    return _finish(
+        rows, frame, [*_flow_drift(rows), *_flow_rules(companies)], Subject(ForecastItem.entity, "uuid", None, "amount", "currency"), own
+    )
+
+
+def _flow_drift(rows: Rows) -> list[Rule]:
+    return drifted(rows, ("uuid", "reference", "status"), ("uuid", "status", "flowAmount", "date"))
 
 
 def _flow_rules(companies: Mapping[str, str | None]) -> list[Rule]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from sync.canonical.contracts import Customer, Opportunity, SalesContract, SalesOrder
-from sync.ports import Mapped
+from sync.ports import Mapped, Page
 from sync.systems.salesforce.settings import Settings
+from sync.systems.salesforce.wire import FIELDS_HEADER
 from sync.wire_frames import (
     ORDINAL,
     Rows,
@@ -18,6 +20,7 @@ from sync.wire_frames import (
     blank_to_null,
     broken_rejects,
     decode,
+    drifted,
     fields_seen,
     known_currency,
     readable,
@@ -45,17 +48,26 @@ ORDER_STATUS = {"Draft": "open", "Activated": "in_process", "Cancelled": "cancel
 _ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
 
-def map_page(stream: str, body: bytes, settings: Settings) -> Mapped:
+def map_page(stream: str, page: Page, settings: Settings) -> Mapped:
     """A query's page in canonical words; `stream` is one of wire.readings. Raises DataError when it is no query result."""
-    rows = decode(split(body, "records").records)
+    rows = decode(split(page.body, "records").records)
     mapping = {"accounts": _accounts, "opportunities": _opportunities, "contracts": _contracts, "orders": _orders}[stream]
-    return mapping(rows, settings)
+    asked = [name for name in page.headers.get(FIELDS_HEADER, "").split(",") if name and "." not in name]
+    return mapping(_Asked(rows, drifted(rows, [*asked, "Id", "SystemModstamp"], asked)), settings)
 
 
-def _accounts(rows: Rows, settings: Settings) -> Mapped:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A page's records and what is wrong with their shape."""
+
+    rows: Rows
+    drift: list[Rule]
+
+
+def _accounts(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = ["Name", "AccountNumber", "ParentId", "BillingCountryCode", "BillingCountry", "MasterRecordId", "OwnerId"]
-    frame = _frame(rows, [*fields, names.erp_number, names.account_owner, names.account_segment], settings, legal_entity=None)
+    frame = _frame(asked.rows, [*fields, names.erp_number, names.account_owner, names.account_segment], settings, legal_entity=None)
     country = pl.coalesce(
         blank_to_null("BillingCountryCode"),
         pl.when(pl.col("BillingCountry").str.len_chars() == 2).then(pl.col("BillingCountry").str.to_uppercase()),
@@ -72,13 +84,13 @@ def _accounts(rows: Rows, settings: Settings) -> Mapped:
         is_deleted=pl.col("is_deleted") | blank_to_null("MasterRecordId").is_not_null(),
     ).with_columns(region=pl.col("country").replace_strict(settings.region_by_country, default=settings.region, return_dtype=pl.String))
     own = ("number", "name", "parent_key", "country", "segment", "erp_number", "owner")
-    return _finish(rows, frame, [], Subject(Customer.entity, "Id", "Id"), own)
+    return _finish(asked, frame, [], Subject(Customer.entity, "Id", "Id"), own)
 
 
-def _opportunities(rows: Rows, settings: Settings) -> Mapped:
+def _opportunities(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = ["Name", "AccountId", "StageName", "Amount", "CurrencyIsoCode", "CloseDate", "Probability", "IsClosed", "IsWon"]
-    frame = _frame(rows, [*fields, names.legal_entity], settings, legal_entity=names.legal_entity)
+    frame = _frame(asked.rows, [*fields, names.legal_entity], settings, legal_entity=names.legal_entity)
     frame = frame.with_columns(
         name=pl.col("Name"),
         customer_key=blank_to_null("AccountId"),
@@ -97,14 +109,17 @@ def _opportunities(rows: Rows, settings: Settings) -> Mapped:
         readable("Probability", "probability", "bad_value"),
     ]
     own = ("name", "customer_key", "stage", "amount", "currency", "close_date", "probability", "is_closed", "is_won")
-    return _finish(rows, frame, rules, Subject(Opportunity.entity, "Id", "customer_key", "amount", "currency"), own)
+    return _finish(asked, frame, rules, Subject(Opportunity.entity, "Id", "customer_key", "amount", "currency"), own)
 
 
-def _contracts(rows: Rows, settings: Settings) -> Mapped:
+def _contracts(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = ["ContractNumber", "AccountId", "StatusCode", "StartDate", "EndDate", "ActivatedDate", "CurrencyIsoCode"]
     frame = _frame(
-        rows, [*fields, names.contract_value, names.contract_opportunity, names.legal_entity], settings, legal_entity=names.legal_entity
+        asked.rows,
+        [*fields, names.contract_value, names.contract_opportunity, names.legal_entity],
+        settings,
+        legal_entity=names.legal_entity,
     )
     frame = frame.with_columns(
         number=blank_to_null("ContractNumber"),
@@ -128,16 +143,16 @@ def _contracts(rows: Rows, settings: Settings) -> Mapped:
         readable("ActivatedDate", "approved_at", "bad_time"),
     ]
     own = ("number", "customer_key", "opportunity_key", "value", "currency", "start_date", "end_date", "status", "approved_at")
-    return _finish(rows, frame, rules, Subject(SalesContract.entity, "Id", "customer_key", "value", "currency"), own)
+    return _finish(asked, frame, rules, Subject(SalesContract.entity, "Id", "customer_key", "value", "currency"), own)
 
 
-def _orders(rows: Rows, settings: Settings) -> Mapped:
+def _orders(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = {
         name: name for name in ("OrderNumber", "AccountId", "StatusCode", "EffectiveDate", "TotalAmount", "CurrencyIsoCode", "ContractId")
     }
     fields |= {"ContractNumber": "Contract.ContractNumber", names.legal_entity: names.legal_entity}
-    frame = _frame(rows, fields, settings, legal_entity=names.legal_entity)
+    frame = _frame(asked.rows, fields, settings, legal_entity=names.legal_entity)
     valued = settings.orders_as == "sales_order"
     frame = frame.with_columns(
         number=blank_to_null("OrderNumber"),
@@ -157,7 +172,7 @@ def _orders(rows: Rows, settings: Settings) -> Mapped:
         readable("EffectiveDate", "order_date", "bad_date"),
     ]
     own = ("number", "contract_number", "customer_key", *(("net_value", "currency") if valued else ()), "order_date", "status")
-    return _finish(rows, frame, rules, Subject(SalesOrder.entity, "Id", "customer_key", "net_value", "currency"), own)
+    return _finish(asked, frame, rules, Subject(SalesOrder.entity, "Id", "customer_key", "net_value", "currency"), own)
 
 
 def _frame(rows: Rows, fields: list[str] | Mapping[str, str], settings: Settings, *, legal_entity: str | None) -> pl.DataFrame:
@@ -176,8 +191,9 @@ def _frame(rows: Rows, fields: list[str] | Mapping[str, str], settings: Settings
     )
 
 
-def _finish(rows: Rows, frame: pl.DataFrame, rules: list[Rule], subject: Subject, own: tuple[str, ...]) -> Mapped:
-    base = [required("Id"), required("SystemModstamp"), readable("SystemModstamp", "changed_at", "bad_time")]
+def _finish(asked: _Asked, frame: pl.DataFrame, rules: list[Rule], subject: Subject, own: tuple[str, ...]) -> Mapped:
+    rows = asked.rows
+    base = [*asked.drift, required("Id"), required("SystemModstamp"), readable("SystemModstamp", "changed_at", "bad_time")]
     good, bad = settle(frame, [*base, *rules], subject)
     return Mapped(
         records=rows.total,

@@ -12,7 +12,7 @@ from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.salesforce.client import Session
 from sync.systems.salesforce.mapping import map_page
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import Reading, SessionExpired, newest_stamp, readings, soql
+from sync.systems.salesforce.wire import FIELDS_HEADER, Reading, SessionExpired, newest_stamp, readings, soql
 from sync.watermark import Mark
 from sync.wire_frames import Split, split
 
@@ -53,7 +53,7 @@ class SalesforceSource:
 
     def map(self, stream: str, page: Page) -> Mapped:
         """Pure; see mapping.map_page."""
-        return map_page(self._reading(stream).stream, page.body, self._settings)
+        return map_page(self._reading(stream).stream, page, self._settings)
 
     def close(self) -> None:
         self._session.close()
@@ -108,7 +108,12 @@ class SalesforceSource:
             mark.advance(newest_stamp(answer.body), now)
             name = f"{reading.object} {number}"
             if page.beside.get("done") is True:
-                yield from self._last(answer, page, mark, name=name, received=received, now=now)
+                total = page.beside.get("totalSize")
+                if isinstance(total, int) and received < total:
+                    # what is missing may lie anywhere: what came is kept, and the next pull begins again where this one did
+                    yield self._page(answer, reading, name, mark.back())
+                    raise TransientError(f"{name}: {received} of {total} records came", connection=self._connection.name)
+                yield self._page(answer, reading, name, mark.cursor(done=True), complete_until=now)
                 return
             link = page.beside.get("nextRecordsUrl")
             if not isinstance(link, str) or not link:
@@ -118,16 +123,13 @@ class SalesforceSource:
                     f"{name}: its next page was read before; the query goes round in circles", connection=self._connection.name
                 )
             seen.add(link)
-            yield Page(answer.body, answer.content_type, mark.cursor(), name, _kept(answer))
+            yield self._page(answer, reading, name, mark.cursor())
             answer = self._session.get(link, renew=False)
 
-    def _last(self, answer: Answer, page: Split, mark: Mark, *, name: str, received: int, now: datetime) -> Iterator[Page]:
-        total = page.beside.get("totalSize")
-        if isinstance(total, int) and received < total:
-            # what is missing may lie anywhere: what came is kept, and the next pull begins again where this one did
-            yield Page(answer.body, answer.content_type, mark.back(), name, _kept(answer))
-            raise TransientError(f"{name}: {received} of {total} records came", connection=self._connection.name)
-        yield Page(answer.body, answer.content_type, mark.cursor(done=True), name, _kept(answer), complete_until=now)
+    def _page(self, answer: Answer, reading: Reading, name: str, cursor: Cursor, *, complete_until: datetime | None = None) -> Page:
+        headers = {key: answer.headers[key] for key in ("sforce-limit-info", "date") if key in answer.headers}
+        headers[FIELDS_HEADER] = ",".join(self._fields_of(reading))
+        return Page(answer.body, answer.content_type, cursor, name, headers, complete_until)
 
     def _ask(self, reading: Reading, since: datetime | None) -> Answer:
         query = soql(reading, self._fields_of(reading), since)
@@ -155,14 +157,10 @@ class SalesforceSource:
         try:
             query = f"{soql(reading, self._fields_of(reading), None)} LIMIT 5"
             answer = self._session.get(f"{self._settings.data}/queryAll", params={"q": query})
-            mapped = map_page(reading.stream, answer.body, self._settings)
+            mapped = map_page(reading.stream, self._page(answer, reading, what, {}), self._settings)
         except SourceError as error:
             return Finding(what, ok=False, words=error.detail)
         bad = mapped.rejects.height
         newest = newest_stamp(answer.body)
         ahead = f"; stamps lie ahead of our clock by {newest - now}" if newest and newest > now + timedelta(minutes=5) else ""
         return Finding(what, ok=not bad, words=f"{mapped.records} records read, {bad} could not be mapped{ahead}")
-
-
-def _kept(answer: Answer) -> dict[str, str]:
-    return {name: answer.headers[name] for name in ("sforce-limit-info", "date") if name in answer.headers}

@@ -15,6 +15,8 @@ from sync.strict_json import NotStrict, loads
 from sync.systems.salesforce.settings import Settings
 
 STAMP = "SystemModstamp"
+FIELDS_HEADER = "x-tidegate-fields"
+"""The fields that were asked for travel with the page: one that is missing from a record is then known to be gone."""
 _LIMIT = re.compile(r"(?:^|[;,])\s*api-usage=(\d+)/(\d+)")
 _STAMPS = re.compile(rb'"SystemModstamp"\s*:\s*"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:\+00:?00|Z))"')
 _LASTING_401 = ("not valid for use with the REST API", "Connected app is not attached to Agent")
