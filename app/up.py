@@ -216,8 +216,11 @@ class Everything:
         if load(self.settings.config).sign_in is not None:
             return None
         import logging
+        import warnings
 
-        import oidc_provider_mock
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own dependencies deprecate each other; nothing a person can do about
+            import oidc_provider_mock
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         people = [oidc_provider_mock.User(sub=subject, claims=dict(claims)) for subject, claims in sign_in.PERSONAS.items()]
