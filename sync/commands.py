@@ -52,7 +52,7 @@ class DismissExceptions(OverExceptions, frozen=True, kw_only=True, tag="dismiss"
 class EditAndReplay(Command, frozen=True, kw_only=True, tag="edit_and_replay"):
     """Correct fields that the contract allows (column -> new value as text) and try again; the original stays as it was."""
 
-    exception_id: int
+    id: int
     changes: dict[str, str | None]
 
 

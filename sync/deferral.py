@@ -24,6 +24,19 @@ def command(conn: Writing, command_id: int) -> None:
     put(conn, "run_command", "commands", f"command:{command_id}", command_id=command_id)
 
 
+def pull(conn: Writing, connection: str, stream: str, *, region: str, trigger: str) -> None:
+    """Pull the stream soon, beside a pull by the clock that may wait already."""
+    lock = f"pull:{connection}:{stream}"
+    put(
+        conn, "pull_stream", f"region:{region}", lock, waiting=f"{lock}:{trigger}", connection=connection, stream=stream, trigger=trigger
+    )  # fmt: skip
+
+
+def refresh(conn: Writing) -> None:
+    """Bring the measures up to the facts soon; what they say is decided on right after."""
+    put(conn, "refresh_measures", "measures", "refresh_measures")
+
+
 def put(conn: Writing, task: str, queue: str, lock: str, *, waiting: str | None = None, **args: object) -> None:
     """A job of `task` in the caller's transaction. Jobs of one `lock` run one after another; while one with the same `waiting`
     (default: the lock) has not begun, another is not added.

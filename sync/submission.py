@@ -103,7 +103,7 @@ def _subjects(conn: Writing, command: AnyCommand, command_id: int, scope: Collec
     if isinstance(command, ResolveCase):
         return _one(conn, 'select region from process."case" where id = :key', command.case_id, scope, f"case {command.case_id}")
     if command.kind == "edit_and_replay":
-        single = OverExceptions(ids=(command.exception_id,))  # type: ignore[union-attr]
+        single = OverExceptions(ids=(command.id,))  # type: ignore[union-attr]
         found = _freeze(conn, single, command_id, scope)
         if not found:
             raise Refused("this exception is not there, or not yours to see")
