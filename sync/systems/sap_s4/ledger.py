@@ -1,0 +1,269 @@
+"""Accounting items are pulled so that every page can be understood alone: whole payment documents, the bills that they name,
+and what has been paid on cleared bills so far. The cube's stamps are days, so each pull reads the last days again; what has not
+changed since the pull before is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from sync.ports import Cursor, Page
+from sync.systems.sap_s4 import wire
+from sync.systems.sap_s4.client import Query, Record, Session
+from sync.systems.sap_s4.items import Beside, document
+from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.wire import ITEMS
+
+ORDER = "CompanyCode,FiscalYear,AccountingDocument,AccountingDocumentItem"
+CUSTOMER_ITEMS = "FinancialAccountType eq 'D'"
+
+
+class Line(msgspec.Struct):
+    """What the source itself has to know of an item; mapping reads the rest."""
+
+    CompanyCode: str = ""
+    FiscalYear: str = ""
+    AccountingDocument: str = ""
+    AccountingDocumentItem: str = ""
+    AccountingDocumentType: str | None = None
+    SpecialGLCode: str | None = None
+    BillingDocument: str | None = None
+    InvoiceReference: str | None = None
+    InvoiceReferenceFiscalYear: str | None = None
+    AmountInTransactionCurrency: str | None = None
+    DebitCreditCode: str | None = None
+    IsReversed: bool | None = None
+    IsReversal: bool | None = None
+    ClearingDate: str | None = None
+    IsCleared: bool | None = None
+
+    @property
+    def doc(self) -> str:
+        """The accounting document that the item is part of."""
+        return document(self.CompanyCode, self.FiscalYear, self.AccountingDocument)
+
+    @property
+    def names(self) -> str | None:
+        """The accounting document that the item names, if it names one."""
+        if not self.InvoiceReference:
+            return None
+        return document(self.CompanyCode, self.InvoiceReferenceFiscalYear or self.FiscalYear, self.InvoiceReference)
+
+    @property
+    def pays(self) -> Decimal:
+        """What a payment's item pays of the document it names; nothing once it was reversed."""
+        if self.BillingDocument or self.SpecialGLCode or self.IsReversed or self.IsReversal or self.names is None:
+            return Decimal(0)
+        try:
+            amount = Decimal(self.AmountInTransactionCurrency or "0")
+        except InvalidOperation:
+            return Decimal(0)
+        signed = {"H": -abs(amount), "S": abs(amount)}.get(self.DebitCreditCode or "", amount)
+        return -signed
+
+
+@dataclass
+class Items:
+    """Items by their key, as bytes and as lines; items whose key can't be read stand for themselves."""
+
+    raw: dict[str, bytes] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+
+    def add(self, records: Iterable[msgspec.Raw | bytes]) -> list[str]:
+        """Takes items in; returns their keys."""
+        keys = []
+        for record in records:
+            body = bytes(record)
+            try:
+                line = msgspec.json.decode(body, type=Line)
+                whole = line.CompanyCode and line.AccountingDocument and line.AccountingDocumentItem
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                line, whole = Line(), ""
+            key = f"{line.doc}/{line.AccountingDocumentItem}" if whole else f"?{hashlib.sha256(body).hexdigest()}"
+            self.raw[key], self.lines[key] = body, line
+            keys.append(key)
+        return keys
+
+    def of(self, docs: set[str]) -> list[str]:
+        """The keys of the items of some documents."""
+        return [key for key, line in self.lines.items() if line.doc in docs]
+
+
+@dataclass
+class _Memory:
+    """What the last pull of this process has delivered: digests by company and key, true while the cursor is the one it gave."""
+
+    mark: str = ""
+    digests: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+
+_MEMORIES: dict[tuple[str, str], _Memory] = {}
+_LOCK = threading.Lock()
+
+
+class Ledger:
+    """The stream of accounting items of one connection."""
+
+    def __init__(self, connection: str, settings: Settings, session: Session) -> None:
+        self._settings = settings
+        self._session = session
+        self._zone = ZoneInfo(settings.zone)
+        with _LOCK:
+            self._memory = _MEMORIES.setdefault((connection, settings.base_url), _Memory())
+
+    def pages(self, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+        """The pages of one pull. Only the last moves the cursor: until then a new pull begins at the same day."""
+        full_at = datetime.fromisoformat(cursor["full_at"]) if cursor else None
+        full = full_at is None or not now - timedelta(hours=self._settings.full_hours) < full_at <= now
+        since = None if full or cursor is None else self._since(cursor, now)
+        known = self._memory.digests if cursor is not None and not full and cursor.get("mark") == self._memory.mark else {}
+        seen: dict[str, dict[str, bytes]] = {}
+        held: Page | None = None
+        for company in self._settings.company_codes or (None,):
+            items = self._read(company, since)
+            digests = {key: hashlib.sha256(body).digest() for key, body in items.raw.items()}
+            seen[company or ""] = digests
+            before = known.get(company or "", {})
+            changed = [key for key, digest in digests.items() if before.get(key) != digest]
+            for body in self._bodies(items, changed, whole=since is None):
+                if held is not None:
+                    yield held
+                held = self._page(body, now)
+        mark = f"{now.astimezone(UTC).isoformat()}#{len(seen)}"
+        at = now if full or full_at is None else full_at
+        moved = {"since": now.astimezone(UTC).isoformat(), "full_at": at.astimezone(UTC).isoformat(), "mark": mark}
+        last = held or self._page(_body([], Beside({}, {}, whole=False)), now)
+        yield Page(last.body, last.content_type, moved, name=last.name, headers=last.headers, complete_until=now)
+        # Only a caller who comes back with this cursor has committed what it was given.
+        self._memory.mark, self._memory.digests = mark, seen
+
+    def _since(self, cursor: Cursor, now: datetime) -> date:
+        reached = min(datetime.fromisoformat(cursor["since"]), now)
+        return reached.astimezone(self._zone).date() - timedelta(days=self._settings.look_back_days)
+
+    def _read(self, company: str | None, since: date | None) -> Items:
+        """The customers' items of a company: all, or those changed or cleared since a day."""
+        where = [CUSTOMER_ITEMS]
+        if company is not None:
+            where.append(f"CompanyCode eq {wire.text(company)}")
+        if since is not None:
+            day = wire.midnight(since)
+            where.append(f"(LastChangeDate ge {day} or ClearingCreationDate ge {day} or AccountingDocumentCreationDate ge {day})")
+        elif self._settings.from_fiscal_year is not None:
+            where.append(f"FiscalYear ge '{self._settings.from_fiscal_year}'")
+        items = Items()
+        for got in self._session.read(Query(ITEMS, ORDER, _position, " and ".join(where))):
+            items.add(got.split.records)
+        return items
+
+    def _bodies(self, items: Items, changed: Sequence[str], *, whole: bool) -> Iterator[bytes]:
+        """Pages of the changed items with all that belongs to them, cut between documents."""
+        if not changed:
+            return
+        delivered = list(changed) if whole else self._completed(items, changed)
+        paid = _paid(items, self._settings) if whole else self._looked_up(items, delivered)
+        if whole:
+            self._complete_references(items, delivered)
+        invoices = {line.doc: line.BillingDocument for line in items.lines.values() if line.BillingDocument}
+        page: list[str] = []
+        for key in sorted(set(delivered)):
+            line = items.lines[key]
+            if page and line.doc != items.lines[page[-1]].doc and len(page) >= self._settings.page_size:
+                yield _assembled(items, page, invoices, paid, whole=whole)
+                page = []
+            page.append(key)
+        if page:
+            yield _assembled(items, page, invoices, paid, whole=whole)
+
+    def _completed(self, items: Items, changed: Sequence[str]) -> list[str]:
+        """The changed items, the rest of their payment documents, and the bills that these name: they may be settled anew."""
+        payments = {items.lines[key].doc for key in changed if not items.lines[key].BillingDocument and items.lines[key].AccountingDocument}
+        self._fetch(items, payments)
+        parts = items.of(payments)
+        named = {items.lines[key].names for key in parts}
+        bills = {doc for doc in named if doc is not None}
+        held = {line.doc for line in items.lines.values()}
+        self._fetch(items, bills - held)
+        return [*dict.fromkeys([*changed, *parts, *(key for key in items.of(bills) if items.lines[key].BillingDocument)])]
+
+    def _complete_references(self, items: Items, delivered: Sequence[str]) -> None:
+        """Looks up bills that payments name but a full read has not found: of years before the first one asked for."""
+        named = {items.lines[key].names for key in delivered if not items.lines[key].BillingDocument}
+        held = {line.doc for line in items.lines.values()}
+        self._fetch(items, {doc for doc in named if doc is not None} - held)
+
+    def _looked_up(self, items: Items, delivered: Sequence[str]) -> dict[str, Decimal]:
+        """What payments have paid on the cleared bills among the delivered items."""
+        bills = {
+            items.lines[key].doc
+            for key in delivered
+            if items.lines[key].BillingDocument and (items.lines[key].IsCleared or items.lines[key].ClearingDate)
+        }
+        found = Items()
+        for got in self._session.find(ITEMS, [_naming(doc) for doc in sorted(bills)]):
+            found.add(got.split.records)
+        return _paid(found, self._settings)
+
+    def _fetch(self, items: Items, docs: set[str]) -> None:
+        for got in self._session.find(ITEMS, [_being(doc) for doc in sorted(docs)]):
+            items.add(got.split.records)
+
+    def _page(self, body: bytes, now: datetime) -> Page:
+        return Page(body, "application/json", None, name=ITEMS.path, headers={"received_at": now.astimezone(UTC).isoformat()})
+
+
+def _position(last: Record) -> str | None:
+    """Goes on at the last item's document."""
+    keys = ("CompanyCode", "FiscalYear", "AccountingDocument")
+    if not all(isinstance(last.get(key), str) and last[key] for key in keys):
+        return None
+    company, year, number = (wire.text(last[key]) for key in keys)
+    same_year = f"FiscalYear eq {year} and AccountingDocument ge {number}"
+    return f"CompanyCode gt {company} or (CompanyCode eq {company} and (FiscalYear gt {year} or ({same_year})))"
+
+
+def _being(doc: str) -> str:
+    company, year, number = (wire.text(part) for part in doc.split("/"))
+    return f"(CompanyCode eq {company} and FiscalYear eq {year} and AccountingDocument eq {number} and {CUSTOMER_ITEMS})"
+
+
+def _naming(doc: str) -> str:
+    company, year, number = (wire.text(part) for part in doc.split("/"))
+    same = f"InvoiceReferenceFiscalYear eq {year} or InvoiceReferenceFiscalYear eq ''"
+    return f"(CompanyCode eq {company} and InvoiceReference eq {number} and ({same}) and {CUSTOMER_ITEMS})"
+
+
+def _paid(items: Items, settings: Settings) -> dict[str, Decimal]:
+    """Accounting document -> what the items that name it pay of it."""
+    found: dict[str, Decimal] = {}
+    for line in items.lines.values():
+        money = line.AccountingDocumentType is None or line.AccountingDocumentType in settings.payment_types
+        if money and line.pays and line.names is not None:
+            found[line.names] = found.get(line.names, Decimal(0)) + line.pays
+    return found
+
+
+def _assembled(items: Items, keys: Sequence[str], invoices: dict[str, str], paid: dict[str, Decimal], *, whole: bool) -> bytes:
+    """One page with what its items need from beside it, and no more."""
+    lines = [items.lines[key] for key in keys]
+    named = {line.names for line in lines if line.names is not None}
+    docs = {line.doc for line in lines}
+    beside = Beside(
+        {doc: invoices[doc] for doc in sorted(named) if doc in invoices},
+        {doc: format(paid[doc], "f") for doc in sorted(docs) if doc in paid},
+        whole=whole,
+    )
+    return _body([items.raw[key] for key in keys], beside)
+
+
+def _body(records: Sequence[bytes], beside: Any) -> bytes:
+    return b'{"items":[' + b",".join(records) + b'],"beside":' + msgspec.json.encode(beside) + b"}"

@@ -1,0 +1,378 @@
+"""S/4HANA's records -> canonical frames: customers, sales orders, billing documents, credit accounts. Pure and vectorised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from sync.ports import Mapped
+from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.wire import (
+    ADDRESSES,
+    COMPANIES,
+    CREDIT_NEEDED,
+    CREDIT_WANTED,
+    CUSTOMERS,
+    RENAMED,
+    to_day,
+    to_duration_ms,
+    to_moment,
+)
+from sync.wire_frames import (
+    Rows,
+    Rule,
+    Subject,
+    all_rejects,
+    blank_to_null,
+    broken_rejects,
+    decode,
+    fields_seen,
+    readable,
+    required,
+    settle,
+    split,
+    text_frame,
+    to_amount,
+    to_flag,
+)
+
+UTC_TIME = pl.Datetime("us", "UTC")
+CREDIT_STATUS = {"": "not_checked", "A": "ok", "B": "blocked", "C": "blocked", "D": "released"}
+PROGRESS = {"": "not_relevant", "A": "open", "B": "partial", "C": "complete"}
+ORDER_STATUS = {"": "open", "A": "open", "B": "in_process", "C": "complete"}
+NEGATIVE_CATEGORIES = ("O", "N")
+"""SD document categories whose positive amounts lower what a customer owes: credit memo, cancellation of an invoice."""
+
+
+def map_orders(body: bytes, settings: Settings) -> Mapped:
+    """A page of sales orders."""
+    rows = decode(split(body, "d", "results").records)
+    names = ("SalesOrder", "SoldToParty", "SalesOrganization", "PurchaseOrderByCustomer", "TotalNetAmount", "TransactionCurrency",
+             "SalesOrderDate", "CreationDate", "RequestedDeliveryDate", "DeliveryBlockReason", "HeaderBillingBlockReason",
+             "TotalCreditCheckStatus", "OverallSDProcessStatus", "OverallSDDocumentRejectionSts", "LastChangeDateTime")  # fmt: skip
+    old, new = next(iter(RENAMED.items()))
+    frame = text_frame(rows, {**{name: name for name in names}, "delivery": old, "delivery_new": new, "etag": "__metadata.etag"})
+    frame = frame.with_columns(pl.coalesce("delivery", "delivery_new").alias("delivery")).with_columns(
+        net_value=to_amount("TotalNetAmount"),
+        changed_at=to_moment("LastChangeDateTime"),
+        order_date=pl.coalesce(to_day("SalesOrderDate"), to_day("CreationDate")),
+        created_on=to_day("CreationDate"),
+        requested_delivery=to_day("RequestedDeliveryDate"),
+        credit_status=_coded("TotalCreditCheckStatus", CREDIT_STATUS),
+        delivery_status=_coded("delivery", PROGRESS),
+        process=_coded("OverallSDProcessStatus", ORDER_STATUS),
+    )
+    good, bad = settle(
+        frame,
+        [
+            required("SalesOrder"),
+            *_stamped("LastChangeDateTime", "changed_at"),
+            required("SoldToParty"),
+            required("TotalNetAmount"),
+            readable("TotalNetAmount", "net_value", "bad_amount"),
+            required("TransactionCurrency"),
+            readable("SalesOrderDate", "order_date", "bad_date"),
+            readable("CreationDate", "created_on", "bad_date"),
+            readable("RequestedDeliveryDate", "requested_delivery", "bad_date"),
+            readable("TotalCreditCheckStatus", "credit_status", "bad_value"),
+        ],
+        Subject("sales_order", "SalesOrder", "SoldToParty", "net_value", "TransactionCurrency"),
+    )
+    entity = _looked_up(blank_to_null("SalesOrganization"), settings.entity_by_sales_organization(), settings)
+    orders = good.select(
+        "ordinal",
+        source_key="SalesOrder",
+        source_version=_millis("changed_at"),
+        **_place(entity, settings),
+        changed_at="changed_at",
+        is_deleted=pl.lit(False),
+        number="SalesOrder",
+        contract_number=blank_to_null("PurchaseOrderByCustomer"),
+        customer_key=blank_to_null("SoldToParty"),
+        net_value="net_value",
+        currency=blank_to_null("TransactionCurrency"),
+        order_date="order_date",
+        requested_delivery="requested_delivery",
+        credit_status="credit_status",
+        delivery_block=blank_to_null("DeliveryBlockReason"),
+        billing_block=blank_to_null("HeaderBillingBlockReason"),
+        delivery_status="delivery_status",
+        status=pl.when(pl.col("OverallSDDocumentRejectionSts") == "C").then(pl.lit("cancelled")).otherwise(pl.col("process")),
+        etag=blank_to_null("etag"),
+    )
+    return _mapped(rows, {"sales_order": orders}, drifted(bad, rows), "sales_order")
+
+
+def map_billing(body: bytes, settings: Settings) -> Mapped:
+    """A page of billing documents: invoices, and with a negative amount credit memos and cancellations."""
+    rows = decode(split(body, "d", "results").records)
+    names = ("BillingDocument", "PayerParty", "SoldToParty", "Country", "BillingDocumentDate", "TotalGrossAmount", "TaxAmount",
+             "TransactionCurrency", "SDDocumentCategory", "BillingDocumentIsCancelled", "CompanyCode", "AccountingDocument",
+             "PaymentReference", "CustomerPaymentTerms", "FixedValueDate", "AdditionalValueDays", "DunningBlockingReason",
+             "AccountingPostingStatus", "LastChangeDateTime")  # fmt: skip
+    frame = text_frame(rows, names).with_columns(_order_numbers(rows))
+    negative = pl.col("SDDocumentCategory").is_in(NEGATIVE_CATEGORIES)
+    frame = frame.with_columns(
+        payer=pl.coalesce(blank_to_null("PayerParty"), blank_to_null("SoldToParty")),
+        gross=_signed(to_amount("TotalGrossAmount"), negative),
+        tax=_signed(to_amount("TaxAmount"), negative),
+        changed_at=to_moment("LastChangeDateTime"),
+        issue_date=to_day("BillingDocumentDate"),
+        fixed=to_day("FixedValueDate"),
+        extra_days=pl.col("AdditionalValueDays").cast(pl.Int64, strict=False),
+    )
+    good, bad = settle(
+        frame,
+        [
+            required("BillingDocument"),
+            *_stamped("LastChangeDateTime", "changed_at"),
+            required("payer", "PayerParty"),
+            required("BillingDocumentDate"),
+            readable("BillingDocumentDate", "issue_date", "bad_date"),
+            required("TotalGrossAmount"),
+            readable("TotalGrossAmount", "gross", "bad_amount"),
+            readable("TaxAmount", "tax", "bad_amount"),
+            required("TransactionCurrency"),
+        ],
+        Subject("invoice", "BillingDocument", "payer", "gross", "TransactionCurrency"),
+        evidence=names,
+    )
+    entity = _looked_up(blank_to_null("CompanyCode"), settings.entity_by_company_code, settings)
+    block = blank_to_null("DunningBlockingReason")
+    disputed = block.is_in(settings.dispute_blocks) if settings.dispute_blocks else block.is_not_null()
+    cancelled = to_flag("BillingDocumentIsCancelled") | (pl.col("SDDocumentCategory") == "N")
+    credit = pl.col("SDDocumentCategory") == "O"
+    invoices = good.select(
+        "ordinal",
+        source_key="BillingDocument",
+        source_version=_millis("changed_at"),
+        **_place(entity, settings),
+        changed_at="changed_at",
+        is_deleted=pl.lit(False),
+        number="BillingDocument",
+        order_number="order_number",
+        customer_key="payer",
+        country=blank_to_null("Country"),
+        issue_date="issue_date",
+        posting_date="issue_date",
+        due_date=_due_date(settings, immediate=negative),
+        gross="gross",
+        tax="tax",
+        currency=blank_to_null("TransactionCurrency"),
+        status=pl.when(cancelled).then(pl.lit("cancelled")).when(pl.col("AccountingPostingStatus") == "A").then(pl.lit("draft"))
+        .otherwise(pl.lit("posted")),
+        is_disputed=disputed.fill_null(False),
+        dispute_reason=pl.when(disputed.fill_null(False)).then(block),
+        is_credit=credit.fill_null(False),
+        accounting_document=blank_to_null("AccountingDocument"),
+        payment_reference=blank_to_null("PaymentReference"),
+    )  # fmt: skip
+    return _mapped(rows, {"invoice": invoices}, drifted(bad, rows), "invoice")
+
+
+def _due_date(settings: Settings, immediate: pl.Expr) -> pl.Expr:
+    """The day on which a document falls due: its value date or its own date, plus the days of its terms. Null for terms that
+    nobody explained; credits and cancellations are due at once.
+    """
+    start = pl.coalesce("fixed", "issue_date")
+    days = terms_days(blank_to_null("CustomerPaymentTerms"), settings)
+    offset = days + pl.when(pl.col("fixed").is_null()).then(pl.col("extra_days").fill_null(0)).otherwise(0)
+    return pl.when(immediate).then(pl.col("issue_date")).otherwise(start.dt.offset_by(pl.format("{}d", offset)))
+
+
+def terms_days(code: pl.Expr, settings: Settings) -> pl.Expr:
+    """Terms of payment as days, by the configured list and then by the pattern; null for what neither knows."""
+    listed = code.replace_strict(settings.terms_days, default=None, return_dtype=pl.Int64) if settings.terms_days else None
+    read = code.str.extract(settings.terms_pattern, 1).cast(pl.Int64, strict=False)
+    return read if listed is None else pl.coalesce(listed, read)
+
+
+def map_customers(body: bytes, settings: Settings) -> Mapped:
+    """A page of business partners with what the envelope holds of each: customer, company and address records."""
+    rows = decode(split(body, "partners").records)
+    beside = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    frame = text_frame(rows, ("BusinessPartner", "Customer", "BusinessPartnerFullName", "BusinessPartnerName", "LastChangeDate",
+                              "LastChangeTime", "CreationDate", "CreationTime", "IsMarkedForArchiving"))  # fmt: skip
+    joined = _with_masters(frame, beside, settings)
+    clock = pl.when(pl.col("changed_on").is_not_null()).then(to_duration_ms("LastChangeTime")).otherwise(to_duration_ms("CreationTime"))
+    joined = joined.with_columns(changed_on=to_day("LastChangeDate"), created_on=to_day("CreationDate")).with_columns(
+        changed_at=_local(pl.coalesce("changed_on", "created_on"), clock, settings.zone),
+        key=blank_to_null("Customer"),
+        name=pl.coalesce(*(blank_to_null(name) for name in ("CustomerName", "BusinessPartnerFullName", "BusinessPartnerName"))),
+    )
+    good, bad = settle(
+        joined,
+        [
+            required("BusinessPartner"),
+            required("key", "Customer"),
+            readable("LastChangeDate", "changed_on", "bad_date"),
+            required("changed_at", "CreationDate"),
+        ],
+        Subject("customer", "key", "key"),
+        evidence=("BusinessPartner", "Customer", "LastChangeDate", "CreationDate"),
+    )
+    days = terms_days(pl.col("PaymentTerms"), settings)
+    customers = good.select(
+        "ordinal",
+        source_key="key",
+        source_version=_millis("changed_at"),
+        **_place(pl.col("entity"), settings),
+        changed_at="changed_at",
+        is_deleted=to_flag("IsMarkedForArchiving") | to_flag("DeletionIndicator"),
+        number="key",
+        name="name",
+        country=pl.coalesce(blank_to_null("Country"), pl.col("VATRegistration").str.extract(r"^([A-Z]{2})\w", 1)),
+        segment=blank_to_null("CustomerClassification"),
+        parent_key=blank_to_null("CustomerCorporateGroup"),
+        erp_number="key",
+        payment_terms_days=days,
+        order_block=blank_to_null("OrderIsBlockedForCustomer").is_not_null(),
+        delivery_block=blank_to_null("DeliveryIsBlocked").is_not_null(),
+        billing_block=blank_to_null("BillingIsBlockedForCustomer").is_not_null(),
+        posting_block=to_flag("PostingIsBlocked"),
+    )
+    return _mapped(rows, {"customer": customers}, drifted(bad, rows), "customer")
+
+
+def _with_masters(frame: pl.DataFrame, beside: Mapping[str, msgspec.Raw], settings: Settings) -> pl.DataFrame:
+    """The partners with their customer record, the company record of the first of our companies, and their country."""
+    general = _beside(beside, "customers", (*CUSTOMERS.needed, *CUSTOMERS.wanted)).unique("Customer", keep="first", maintain_order=True)
+    companies = _beside(beside, "companies", (*COMPANIES.needed, *COMPANIES.wanted))
+    ranks = {code: rank for rank, code in enumerate(settings.company_codes)}
+    ours = companies.with_columns(
+        rank=pl.col("CompanyCode").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64) if ranks else pl.lit(0),
+        entity=pl.col("CompanyCode").replace_strict(settings.entity_by_company_code, default=None, return_dtype=pl.String),
+    ).sort("Customer", "rank", "CompanyCode")
+    several = pl.col("entity").drop_nulls().n_unique().over("Customer") > 1
+    company = ours.with_columns(
+        entity=pl.when(several).then(None).otherwise(pl.col("entity")), PaymentTerms=blank_to_null("PaymentTerms")
+    ).unique("Customer", keep="first", maintain_order=True)
+    addresses = _beside(beside, "addresses", (*ADDRESSES.needed, *ADDRESSES.wanted))
+    address = addresses.filter(pl.col("Country") != "").unique("BusinessPartner", keep="first", maintain_order=True)
+    joined = (
+        frame.join(general, on="Customer", how="left", maintain_order="left")
+        .join(company.select("Customer", "PaymentTerms", "entity"), on="Customer", how="left", maintain_order="left")
+        .join(address, on="BusinessPartner", how="left", maintain_order="left")
+    )
+    # A customer that is in none of the companies' books speaks for the one legal entity there is, if there is but one.
+    return joined.with_columns(pl.col("entity").fill_null(pl.lit(settings.legal_entity, dtype=pl.String)))
+
+
+def _beside(beside: Mapping[str, msgspec.Raw], name: str, fields: Sequence[str]) -> pl.DataFrame:
+    records = msgspec.json.decode(beside[name], type=list[msgspec.Raw]) if name in beside else []
+    return text_frame(decode(records), fields).drop("ordinal")
+
+
+def map_credit(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
+    """A page of credit accounts: the limit of a customer in a credit segment. Their stamp is a day: it ends in the host's zone,
+    and never after `received_at`.
+    """
+    rows = decode(split(body, "d", "results").records)
+    frame = text_frame(rows, (*CREDIT_NEEDED, *CREDIT_WANTED)).with_columns(
+        limit_amount=to_amount("CreditLimitAmount"),
+        valid_to=to_day("CreditLimitValidityEndDate"),
+        changed_on=to_day("CreditLimitLastChangeDate"),
+        key=pl.concat_str(blank_to_null("BusinessPartner"), pl.col("CreditSegment").fill_null(""), separator="/"),
+    )
+    good, bad = settle(
+        frame,
+        [
+            required("BusinessPartner"),
+            readable("CreditLimitAmount", "limit_amount", "bad_amount"),
+            readable("CreditLimitValidityEndDate", "valid_to", "bad_date"),
+            readable("CreditLimitLastChangeDate", "changed_on", "bad_date"),
+        ],
+        Subject("credit_limit", "key", "BusinessPartner", "limit_amount", "CreditSegmentCurrency"),
+    )
+    limits = good.select(
+        "ordinal",
+        source_key="key",
+        source_version=pl.col("changed_on").dt.epoch("d").cast(pl.Int64).fill_null(0),
+        **_place(pl.lit(settings.legal_entity, dtype=pl.String), settings),
+        changed_at=day_end(pl.col("changed_on"), settings.zone, received_at),
+        is_deleted=pl.lit(False),
+        customer_key=blank_to_null("BusinessPartner"),
+        segment=blank_to_null("CreditSegment"),
+        limit_amount="limit_amount",
+        currency=blank_to_null("CreditSegmentCurrency"),
+        valid_to="valid_to",
+        is_blocked=to_flag("CreditAccountIsBlocked"),
+    )
+    return _mapped(rows, {"credit_limit": limits}, drifted(bad, rows), "credit_limit")
+
+
+def day_end(day: pl.Expr, zone: str, received_at: datetime) -> pl.Expr:
+    """The last second of a day in `zone` as UTC; `received_at` where that is earlier or there is no day."""
+    end = _zoned(day.cast(pl.Date).dt.combine(time(23, 59, 59), "us"), zone)
+    received = pl.lit(received_at.astimezone(UTC), dtype=UTC_TIME)
+    return pl.min_horizontal(end.fill_null(received), received)
+
+
+def drifted(rejects: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+    """The rejects, where those of a field that no record of the page has any more are put down to schema drift."""
+    if rejects.is_empty():
+        return rejects
+    seen = set().union(*(row.keys() for row in rows.sound)) if rows.sound else set()
+    gone = (pl.col("cause") == "missing_field") & ~pl.col("field").is_in(sorted(seen))
+    return rejects.with_columns(cause=pl.when(gone).then(pl.lit("schema_drift")).otherwise(pl.col("cause")))
+
+
+def _mapped(rows: Rows, frames: Mapping[str, pl.DataFrame], bad: pl.DataFrame, entity: str) -> Mapped:
+    seen = {name: kind for name, kind in fields_seen(rows).items() if name != "__metadata"}
+    return Mapped(rows.total, frames, all_rejects(broken_rejects(rows, entity), bad), fields_seen=seen)
+
+
+def _stamped(column: str, parsed: str) -> list[Rule]:
+    return [required(column), readable(column, parsed, "bad_time")]
+
+
+def _signed(amount: pl.Expr, negative: pl.Expr) -> pl.Expr:
+    """The amount with the sign of its document category, whichever sign the host gives it."""
+    return pl.when(negative.fill_null(False)).then(-amount.abs()).otherwise(amount)
+
+
+def _coded(column: str, codes: Mapping[str, str]) -> pl.Expr:
+    return pl.col(column).str.strip_chars().replace_strict(codes, default=None, return_dtype=pl.String)
+
+
+def _millis(column: str) -> pl.Expr:
+    return pl.col(column).dt.epoch("ms")
+
+
+def _looked_up(code: pl.Expr, entities: Mapping[str, str], settings: Settings) -> pl.Expr:
+    """The legal entity of a code of the host's; the connection's one legal entity where the code says nothing."""
+    return code.replace_strict(entities, default=settings.legal_entity, return_dtype=pl.String)
+
+
+def _place(entity: pl.Expr, settings: Settings) -> dict[str, pl.Expr]:
+    """The columns legal_entity and region."""
+    region = entity.replace_strict(settings.region_by_entity, default=settings.region, return_dtype=pl.String)
+    return {"legal_entity": entity, "region": region}
+
+
+def _local(day: pl.Expr, millis: pl.Expr, zone: str) -> pl.Expr:
+    """A day and the milliseconds since its midnight in `zone` as UTC."""
+    return _zoned(day.cast(pl.Datetime("us")) + pl.duration(milliseconds=millis.fill_null(0)), zone)
+
+
+def _zoned(local: pl.Expr, zone: str) -> pl.Expr:
+    """A time of `zone` as UTC. SAP repeats no hour and skips none in what it stamps: a doubled hour is its later one, a skipped
+    one, which can only be an artefact of a date, is null.
+    """
+    return local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")
+
+
+def _order_numbers(rows: Rows) -> pl.Series:
+    """The sales order of each billing document: the first that its items name."""
+
+    def of(row: Mapping[str, Any]) -> str | None:
+        held = row.get("to_Item")
+        items = held.get("results") if isinstance(held, dict) else None
+        numbers = [item.get("SalesDocument") for item in items or () if isinstance(item, dict)]
+        return next((number for number in numbers if isinstance(number, str) and number), None)
+
+    return pl.Series("order_number", [of(row) for row in rows.sound], dtype=pl.String)

@@ -1,0 +1,230 @@
+"""S/4HANA's wire: entity sets and the properties that we use, OData V2 literals and dates, errors in all their forms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from xml.etree.ElementTree import ParseError
+
+import polars as pl
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from sync.errors import ConflictError, PermanentError, SourceError, TransientError
+from sync.http import Answer, error_of, excerpt, wall_clock
+from sync.strict_json import NotStrict, loads
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_V2_DATE = re.compile(r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$")
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySet:
+    """An entity set and what we select from it. `needed`: without these properties its records mean nothing to us."""
+
+    service: str
+    name: str
+    needed: tuple[str, ...]
+    wanted: tuple[str, ...] = ()
+    expand: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(navigation property, the properties wanted of it)."""
+
+    @property
+    def path(self) -> str:
+        """Where it is, below the base address."""
+        return f"{self.service}/{self.name}"
+
+
+PARTNERS = EntitySet(
+    "API_BUSINESS_PARTNER", "A_BusinessPartner",
+    needed=("BusinessPartner", "Customer", "LastChangeDate", "CreationDate"),
+    wanted=("BusinessPartnerFullName", "BusinessPartnerName", "LastChangeTime", "CreationTime", "BusinessPartnerIsBlocked",
+            "IsMarkedForArchiving"),
+)  # fmt: skip
+CUSTOMERS = EntitySet(
+    "API_BUSINESS_PARTNER", "A_Customer",
+    needed=("Customer",),
+    wanted=("CustomerName", "OrderIsBlockedForCustomer", "DeliveryIsBlocked", "BillingIsBlockedForCustomer", "PostingIsBlocked",
+            "DeletionIndicator", "VATRegistration", "CustomerCorporateGroup", "CustomerClassification"),
+)  # fmt: skip
+COMPANIES = EntitySet("API_BUSINESS_PARTNER", "A_CustomerCompany", needed=("Customer", "CompanyCode"), wanted=("PaymentTerms",))
+ADDRESSES = EntitySet("API_BUSINESS_PARTNER", "A_BusinessPartnerAddress", needed=("BusinessPartner",), wanted=("Country",))
+ORDERS = EntitySet(
+    "API_SALES_ORDER_SRV", "A_SalesOrder",
+    needed=("SalesOrder", "SoldToParty", "LastChangeDateTime", "TotalNetAmount", "TransactionCurrency", "DeliveryBlockReason",
+            "TotalCreditCheckStatus"),
+    wanted=("SalesOrganization", "PurchaseOrderByCustomer", "SalesOrderDate", "CreationDate", "RequestedDeliveryDate",
+            "HeaderBillingBlockReason", "OverallSDProcessStatus", "OverallTotalDeliveryStatus", "OverallSDDocumentRejectionSts"),
+)  # fmt: skip
+RENAMED = {"OverallTotalDeliveryStatus": "OverallDeliveryStatus"}
+"""Property -> what later releases call it."""
+BILLING = EntitySet(
+    "API_BILLING_DOCUMENT_SRV", "A_BillingDocument",
+    needed=("BillingDocument", "LastChangeDateTime", "BillingDocumentDate", "TotalGrossAmount", "TransactionCurrency",
+            "SDDocumentCategory", "BillingDocumentIsCancelled"),
+    wanted=("PayerParty", "SoldToParty", "TaxAmount", "CompanyCode", "FiscalYear", "AccountingDocument", "PaymentReference",
+            "CustomerPaymentTerms", "FixedValueDate", "AdditionalValueDays", "Country", "DunningBlockingReason",
+            "CancelledBillingDocument", "AccountingPostingStatus"),
+    expand=(("to_Item", ("SalesDocument",)),),
+)  # fmt: skip
+ITEMS = EntitySet(
+    "API_OPLACCTGDOCITEMCUBE_SRV", "A_OperationalAcctgDocItemCube",
+    needed=("CompanyCode", "FiscalYear", "AccountingDocument", "AccountingDocumentItem", "FinancialAccountType", "Customer",
+            "AmountInTransactionCurrency", "TransactionCurrency", "LastChangeDate", "ClearingCreationDate", "ClearingDate",
+            "ClearingAccountingDocument", "BillingDocument", "InvoiceReference", "InvoiceReferenceFiscalYear"),
+    wanted=("AccountingDocumentType", "SpecialGLCode", "DebitCreditCode", "PostingDate", "DocumentDate", "ValueDate", "IsCleared",
+            "AccountingDocumentCreationDate", "ClearingDocFiscalYear", "PaymentReference", "DocumentReferenceID",
+            "AssignmentReference", "HouseBankAccount", "IsReversal", "IsReversed", "GLAccount"),
+)  # fmt: skip
+CREDIT_NEEDED = ("BusinessPartner", "CreditSegment", "CreditLimitAmount", "CreditSegmentCurrency")
+CREDIT_WANTED = ("CreditAccountIsBlocked", "CreditLimitValidityEndDate", "CreditLimitLastChangeDate")
+DESCRIBED = (PARTNERS, CUSTOMERS, COMPANIES, ADDRESSES, ORDERS, BILLING, ITEMS)
+"""The entity sets whose metadata SAP publishes; a test holds every property here to it."""
+
+
+def text(value: str) -> str:
+    """A string literal: quotes are doubled, so that no value can end the literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def moment(value: datetime) -> str:
+    """A DateTimeOffset literal in UTC, to the millisecond."""
+    stamp = value.astimezone(UTC)
+    return f"datetimeoffset'{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}Z'"
+
+
+def midnight(value: date) -> str:
+    """A DateTime literal for the beginning of a day."""
+    return f"datetime'{value:%Y-%m-%d}T00:00:00'"
+
+
+def key(entity_set: EntitySet, value: str) -> str:
+    """The path of one record of a set with a single key."""
+    return f"{entity_set.path}({quote(text(value), safe=chr(39))})"
+
+
+def read_moment(value: object) -> datetime | None:
+    """A V2 JSON date as UTC, or None. The ticks are the clock at their offset, which is in minutes."""
+    found = _V2_DATE.match(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=int(found[1])) - timedelta(minutes=int(found[2] or 0))
+    except OverflowError:
+        return None
+
+
+def to_moment(column: str) -> pl.Expr:
+    """The text column of V2 JSON dates as UTC; null where it is none."""
+    shape = r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$"
+    ticks = pl.col(column).str.extract(shape, 1).cast(pl.Int64, strict=False)
+    minutes = pl.col(column).str.extract(shape, 2).str.strip_prefix("+").cast(pl.Int64, strict=False).fill_null(0)
+    millis = ticks - minutes * 60_000
+    # Polars holds years 1 to 9999 and more; beyond them nothing of ours is meant.
+    held = pl.when(millis.is_between(-62_135_596_800_000, 253_402_300_799_999)).then(millis).otherwise(None)
+    return pl.from_epoch(held, time_unit="ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def to_day(column: str) -> pl.Expr:
+    """The text column of V2 JSON dates as business dates, never shifted by a zone; null where it is none."""
+    return to_moment(column).dt.date()
+
+
+def to_duration_ms(column: str) -> pl.Expr:
+    """The text column of Edm.Time (PT08H30M05S) as milliseconds since midnight; null where it is none."""
+    shape = r"^PT(?:(\d{1,2})H)?(?:(\d{1,2})M)?(?:(\d{1,2})(?:\.\d+)?S)?$"
+    fits = pl.col(column).str.contains(shape)
+    hours, minutes, seconds = (pl.col(column).str.extract(shape, n).cast(pl.Int64, strict=False).fill_null(0) for n in (1, 2, 3))
+    return pl.when(fits).then((hours * 3600 + minutes * 60 + seconds) * 1000).otherwise(None)
+
+
+class CsrfRequired(PermanentError):
+    """A write was refused for its CSRF token: nothing was done, a new token is needed."""
+
+
+def explain(answer: Answer) -> SourceError | None:
+    """The error of an answer in the host's own words; None leaves it to the status alone."""
+    if answer.status == 403 and answer.headers.get("x-csrf-token", "").lower() == "required":
+        return CsrfRequired(f"{answer.place}: the CSRF token is not accepted", status=403)
+    code, words = _told(answer)
+    if not code and not words:
+        return None
+    detail = f"{answer.place}: answered {answer.status}: {' '.join(part for part in (code, words) if part)}"[:500]
+    if answer.status == 400 and code.startswith("V1/042"):
+        return TransientError(detail, status=400)  # another user has the document open
+    if answer.status in (400, 403, 404, 405, 409, 415, 422):
+        return PermanentError(detail, status=answer.status)
+    if answer.status in (412, 428):
+        return ConflictError(detail, status=answer.status)
+    error = error_of(answer, now=wall_clock())
+    error.detail = detail
+    error.args = (detail,)
+    return error
+
+
+def _told(answer: Answer) -> tuple[str, str]:
+    """(code, message) out of a JSON body, an XML body or the sap-message header; empty where nothing is said."""
+    kind = answer.content_type
+    found = ("", "")
+    if "json" in kind:
+        found = _of_json(answer.body)
+    elif "xml" in kind:
+        found = _of_xml(answer.body)
+    if not any(found) and "sap-message" in answer.headers:
+        found = _of_header(answer.headers["sap-message"])
+    return found
+
+
+def _of_json(body: bytes) -> tuple[str, str]:
+    try:
+        document = loads(body)
+    except NotStrict:
+        return "", ""
+    error = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    message = error.get("message")
+    words = message.get("value") if isinstance(message, dict) else message
+    return str(error.get("code") or ""), str(words or "")
+
+
+def _of_xml(body: bytes) -> tuple[str, str]:
+    try:
+        root = fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError):
+        return "", excerpt(body, 120)
+    parts = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root}
+    return parts.get("code", ""), parts.get("message", "")
+
+
+def _of_header(header: str) -> tuple[str, str]:
+    try:
+        document = loads(header)
+    except NotStrict:
+        return "", ""
+    return (str(document.get("code") or ""), str(document.get("message") or "")) if isinstance(document, dict) else ("", "")
+
+
+def properties(metadata: bytes) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
+    """Entity set -> (properties, navigation properties) of a service's $metadata. Raises TransientError when it is none."""
+    try:
+        root = fromstring(metadata, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise TransientError(f"$metadata is no XML that can be read: {error}") from error
+    types: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+    sets: dict[str, str] = {}
+    for element in root.iter():
+        tag = element.tag.rpartition("}")[2]
+        if tag == "EntityType":
+            types[element.attrib["Name"]] = (_names(element, "Property"), _names(element, "NavigationProperty"))
+        elif tag == "EntitySet":
+            sets[element.attrib["Name"]] = element.attrib["EntityType"].rpartition(".")[2]
+    return {name: types[kind] for name, kind in sets.items() if kind in types}
+
+
+def _names(element: Any, tag: str) -> frozenset[str]:
+    return frozenset(child.attrib["Name"] for child in element if child.tag.rpartition("}")[2] == tag)
