@@ -1,0 +1,307 @@
+"""The Salesforce adapter against the sandbox's org, with its faults."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pytest
+
+import sandbox
+from sandbox import Running
+from sync.connections import Connection
+from sync.errors import AuthError, DataError, PermanentError, QuotaError, SourceError, TransientError, UnknownOutcome
+from sync.ports import Cursor, Mapped, Order, Source
+from sync.systems.salesforce import make_source, make_target
+from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
+from tests.contracts.suite_store import Store, pull
+
+STREAM = "opportunities"
+_NUMBER = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=90) as running:
+        yield running
+
+
+@pytest.fixture
+def dial(box: Running) -> Iterator[Dial]:
+    dial = Dial(box)
+    dial.clear()
+    dial.fault("salesforce", "page_size", size=20)  # the org itself gives 200 at least
+    yield dial
+    dial.clear()
+    dial.close()
+
+
+@pytest.fixture
+def org(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
+    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret")
+    return org.model_copy(update={"name": f"salesforce-{next(_NUMBER)}"})
+
+
+@pytest.fixture
+def source(org: Connection, dial: Dial) -> Iterator[Source]:
+    source = make_source(org, LANDSCAPE)
+    yield source
+    source.close()
+
+
+def _later(org: Connection) -> Source:
+    """The same org for a connection that nobody asked to wait: what a gate remembers, it remembers by connection."""
+    return make_source(org.model_copy(update={"name": f"{org.name}-later"}), LANDSCAPE)
+
+
+def _all(source: Source, box: Running, cursor: Cursor | None = None) -> tuple[Store, Cursor | None]:
+    store = Store()
+    done = pull(source, STREAM, cursor, store, now=box.world.now)
+    return store, done.cursor
+
+
+def _true(box: Running) -> set[str]:
+    return {opportunity.id for opportunity in box.world.opportunities.values()}
+
+
+def test_every_stream_holds_what_the_org_holds(box: Running, org: Connection) -> None:
+    """Accounts, opportunities, contracts and orders arrive whole, none rejected, amounts to the cent."""
+    source = make_source(org.model_copy(update={"options": {**org.options, "orders_as": "sales_order"}}), LANDSCAPE)
+    held = Store()
+    for stream in source.streams():
+        pull(source, stream.name, None, held, now=box.world.now)
+    source.close()
+    assert held.rejects == []
+    assert {key for kind, key in held.rows if kind == "customer"} == set(box.world.accounts)
+    contracts = {row["number"]: row for row in held.live("contract").values()}
+    for contract in box.world.contracts.values():
+        row = contracts[contract.number]
+        assert (row["value"], row["currency"], row["legal_entity"]) == (contract.value, contract.currency, contract.entity)
+        assert row["status"] == {"Draft": "draft", "InApproval": "in_approval", "Activated": "activated"}[contract.status]
+    total = sum(row["amount"] for row in held.live("opportunity").values())
+    assert total == sum(opportunity.amount for opportunity in box.world.opportunities.values())
+    assert len(held.live("sales_order")) == sum(bool(order.crm_id) for order in box.world.orders.values())
+
+
+def test_a_token_that_expires_between_pages_costs_nothing(box: Running, source: Source, dial: Dial) -> None:
+    """The session's end in mid-query brings one new login and a new query."""
+    dial.fault("salesforce", "expired_token", times=1)
+    store, _ = _all(source, box)
+    assert {key for _, key in store.rows} == _true(box)
+
+
+def test_a_tenant_whose_sessions_always_end_is_a_matter_for_a_person(box: Running, source: Source, dial: Dial) -> None:
+    """Sessions that end again and again stop the pull with an error about credentials."""
+    dial.fault("salesforce", "expired_token")
+    with pytest.raises(AuthError):
+        _all(source, box)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "error"),
+    [
+        ("outage", {}, TransientError),
+        ("outage", {"how": "503"}, TransientError),
+        ("rate_limit", {"retry_after": 7}, QuotaError),
+        ("rate_limit", {"retry_after": 7, "form": "date"}, QuotaError),
+        ("quota", {}, QuotaError),
+        ("server_error", {}, TransientError),
+        ("truncated", {}, TransientError),
+        ("truncated", {"content_length": False}, TransientError),
+        ("html_login", {}, TransientError),
+        ("repeated_page", {}, TransientError),
+    ],
+)
+def test_a_fault_is_an_error_of_its_type_and_loses_nothing(
+    box: Running, org: Connection, source: Source, dial: Dial, kind: str, how: dict[str, Any], error: type[SourceError]
+) -> None:
+    """Whatever goes wrong on the way, the type says what to do, and the next pull from the committed cursor finds the rest."""
+    committed: list[Cursor | None] = [None]
+    store = Store()
+    pages = source.pull(STREAM, None, now=box.world.now)
+    store.take(source.map(STREAM, _keep(next(pages), committed)))
+    dial.fault("salesforce", kind, entity="Opportunity", **how)
+    with pytest.raises(error):
+        for page in pages:
+            store.take(source.map(STREAM, _keep(page, committed)))
+    dial.clear()
+    later = _later(org)
+    pull(later, STREAM, committed[-1], store, now=box.world.now)
+    later.close()
+    assert {key for _, key in store.rows} == _true(box)
+
+
+def _keep(page: Any, committed: list[Cursor | None]) -> Any:
+    committed.append(committed[-1] if page.cursor is None else page.cursor)
+    return page
+
+
+@pytest.mark.parametrize("kind", ["duplicate_records", "out_of_order"])
+def test_duplicates_and_disorder_change_nothing(box: Running, source: Source, dial: Dial, kind: str) -> None:
+    """Pages with a record twice, or in reverse, end in the same facts."""
+    clean, _ = _all(source, box)
+    dial.fault("salesforce", kind, entity="Opportunity")
+    disturbed, _ = _all(source, box)
+    assert disturbed.digest() == clean.digest()
+
+
+def test_a_field_that_vanishes_is_drift_and_no_null(box: Running, source: Source, dial: Dial) -> None:
+    """A field that was asked for and is gone rejects the records: an amount must not silently become nothing."""
+    dial.fault("salesforce", "schema_drift", entity="Opportunity", change="remove", field="Amount", times=1)
+    mapped = _first(source, box)
+    assert set(mapped.rejects["cause"]) == {"schema_drift"}
+    assert set(mapped.rejects["field"]) == {"Amount"}
+    assert mapped.frames["opportunity"].is_empty()
+
+
+def test_a_field_that_changes_its_type_is_rejected(box: Running, source: Source, dial: Dial) -> None:
+    """An amount that has become a text nobody can read, and a name that has become an object, land nowhere."""
+    dial.fault("salesforce", "schema_drift", entity="Opportunity", change="retype", field="Amount", times=1)
+    assert set(_first(source, box).rejects["cause"]) == {"bad_amount"}
+    dial.fault("salesforce", "schema_drift", entity="Opportunity", change="retype", field="StageName", times=1)
+    assert set(_first(source, box).rejects["cause"]) == {"schema_drift"}
+
+
+def test_a_field_that_is_new_is_seen_and_harmless(box: Running, source: Source, dial: Dial) -> None:
+    """An added field is reported among the fields seen."""
+    dial.fault("salesforce", "schema_drift", entity="Opportunity", change="add", times=1)
+    mapped = _first(source, box)
+    assert mapped.rejects.is_empty()
+    assert "ZZ_Addition" in mapped.fields_seen
+
+
+def _first(source: Source, box: Running) -> Mapped:
+    return source.map(STREAM, next(iter(source.pull(STREAM, None, now=box.world.now))))
+
+
+@pytest.mark.parametrize("how", ["bad_amount", "bad_currency", "bad_date", "missing_key"])
+def test_a_broken_contract_is_rejected_and_fixed_later(box: Running, source: Source, dial: Dial, how: str) -> None:
+    """A contract that somebody broke is refused with its cause; mended, it lands by the next pull."""
+    first = Store()
+    cursor = pull(source, "contracts", None, first, now=box.world.now).cursor
+    key = next(iter(box.world.contracts.values())).id
+    dial.act("break_record", system="salesforce", entity="Contract", key=key, how=how)
+    store = Store()
+    pull(source, "contracts", cursor, store, now=box.world.now)
+    cause = {"missing_key": "missing_field"}.get(how, how)
+    assert [(r["cause"], r["entity"]) for r in store.rejects] == [(cause, "contract")]
+    dial.act("fix_record", system="salesforce", entity="Contract", key=key)
+    mended = Store()
+    pull(source, "contracts", cursor, mended, now=box.world.now)
+    assert mended.rejects == []
+    assert key in mended.live("contract")
+
+
+def _order(box: Running, version: int = 5, **payload: Any) -> Order:
+    number = next(a.erp_number for a in box.world.accounts.values() if a.erp_number)
+    told = {"customer_number": number, "status": "reminder", "overdue_amount": "1234.56", "currency": "EUR",
+            "as_of": "2026-05-20T12:00:00+00:00", "version": version, **payload}  # fmt: skip
+    return Order(f"collections:{number}:{version}", "update_collections", str(told["customer_number"]), told)
+
+
+def test_collections_status_is_written_once(box: Running, org: Connection, dial: Dial) -> None:
+    """Applied, then already there: the org's own log shows one write, the amount to the cent."""
+    target = make_target(org, LANDSCAPE)
+    before = len(dial.writes("salesforce"))
+    order = _order(box, 10)
+    assert target.read(order).outcome == "absent"
+    assert target.apply(order).outcome == "applied"
+    assert target.apply(order).outcome == "already"
+    assert target.read(order).outcome == "already"
+    writes = dial.writes("salesforce")[before:]
+    assert len(writes) == 1
+    assert float(writes[0]["after"]["collections_overdue"]) == 1234.56
+    target.close()
+
+
+def test_an_older_version_never_overwrites_a_newer(box: Running, org: Connection, dial: Dial) -> None:
+    """The account says which version it holds; an older order finds that the world moved on and writes nothing."""
+    target = make_target(org, LANDSCAPE)
+    target.apply(_order(box, 21))
+    before = len(dial.writes("salesforce"))
+    assert target.apply(_order(box, 20)).outcome == "differs"
+    assert len(dial.writes("salesforce")) == before
+    target.close()
+
+
+def test_an_unknown_customer_is_refused_and_never_created(box: Running, org: Connection, dial: Dial) -> None:
+    """No account has the number: a permanent error, and the org has as many accounts as before."""
+    target = make_target(org, LANDSCAPE)
+    accounts = len(box.world.accounts)
+    with pytest.raises(PermanentError, match="no account"):
+        target.apply(_order(box, customer_number="99999999"))
+    assert len(box.world.accounts) == accounts
+    target.close()
+
+
+def test_a_locked_row_is_tried_once_more(box: Running, org: Connection, dial: Dial) -> None:
+    """UNABLE_TO_LOCK_ROW wrote nothing: one more try, and after a second lock it is for later."""
+    target = make_target(org, LANDSCAPE)
+    target._sleep = lambda _: None
+    dial.fault("salesforce", "lock_row", times=1)
+    assert target.apply(_order(box, 31)).outcome == "applied"
+    dial.fault("salesforce", "lock_row", times=2)
+    with pytest.raises(TransientError):
+        target.apply(_order(box, 32))
+    target.close()
+
+
+def test_a_lost_answer_is_unknown_and_reading_tells(box: Running, org: Connection, dial: Dial) -> None:
+    """Executed, but the answer never came: unknown; the target shows that it was done, so it isn't written again."""
+    target = make_target(org, LANDSCAPE)
+    order = _order(box, 41)
+    dial.fault("salesforce", "drop_response_after_execute", times=1)
+    with pytest.raises(UnknownOutcome):
+        target.apply(order)
+    assert target.read(order).outcome == "already"
+    assert target.apply(replace(order, attempt=2)).outcome == "already"
+    target.close()
+
+
+def test_wrong_credentials_are_said_in_words(box: Running, org: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The org refuses the login: an error about credentials that quotes the org and no secret."""
+    monkeypatch.setenv(org.secrets["client_secret"].removeprefix("env:"), "wr0ng-secret")
+    source = make_source(org, LANDSCAPE)
+    with pytest.raises(AuthError, match="invalid") as refused:
+        _all(source, box)
+    assert "wr0ng-secret" not in repr(refused.value) + repr(source)
+    source.close()
+
+
+def test_a_required_field_that_is_not_visible_is_named(box: Running, org: Connection) -> None:
+    """Without read access to a field we need, the error names the field and what to do."""
+    source = make_source(org.model_copy(update={"options": {**org.options, "fields": {"contract_value": "Nothing__c"}}}), LANDSCAPE)
+    with pytest.raises(DataError, match="Nothing__c") as drift:
+        list(source.pull("contracts", None, now=box.world.now))
+    assert drift.value.cause == "schema_drift"
+    source.close()
+
+
+def test_the_probe_says_what_is_well_and_what_is_not(box: Running, org: Connection) -> None:
+    """Every step of the connection test is well here; with a wrong field name one is not, and says which."""
+    source = make_source(org, LANDSCAPE)
+    findings = list(source.probe(now=box.world.now))
+    source.close()
+    assert all(finding.ok for finding in findings), findings
+    assert {"credentials", "version", "Account fields", "contracts first page"} <= {finding.what for finding in findings}
+    lame = make_source(org.model_copy(update={"options": {**org.options, "fields": {"contract_value": "Nothing__c"}}}), LANDSCAPE)
+    unwell = [finding for finding in lame.probe(now=box.world.now) if not finding.ok]
+    lame.close()
+    assert unwell
+    assert all("Nothing__c" in finding.words for finding in unwell)
+
+
+def test_regions_follow_the_legal_entity_and_the_country(box: Running, org: Connection) -> None:
+    """Deals belong to the region of their legal entity, accounts to that of their country."""
+    source = make_source(org.model_copy(update={"options": {**org.options, "region_by_country": {"US": "NA", "JP": "APAC"}}}), LANDSCAPE)
+    store = Store()
+    for stream in ("accounts", "contracts"):
+        pull(source, stream, None, store, now=box.world.now)
+    source.close()
+    frame = pl.DataFrame(list(store.live("contract").values()))
+    regions = dict(frame.select("legal_entity", "region").unique().iter_rows())
+    assert regions == {entity.code: entity.region for entity in LANDSCAPE.legal_entities if entity.code in regions}
+    assert {row["region"] for row in store.live("customer").values() if row["country"] == "US"} <= {"NA"}
