@@ -252,5 +252,5 @@ class FakeDesk:
 
 
 def _missing(tiles: Sequence[Tile]) -> Sequence[Tile]:
-    return [replace(tile, value=None, change=None, change_words=None, spark=(), sync_share=None, second_line=None, health="unknown",
+    return [replace(tile, value=None, change=None, change_words=None, spark=(), sync_share=None, second_line=None, oldest_feed=None, health="unknown",
                     why_missing="no data has arrived yet") for tile in tiles]  # fmt: skip

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sync.handlers import run_command
 
 from app.office import Office
 from db.engine import reading
 from sync import delivery, effects, process_region
+from sync.handlers import run_command
 from sync.refreshing import refresh_measures
 
 MOST_ROUNDS = 20

@@ -79,18 +79,19 @@ def as_row(row: Mapping[str, Any], currency: str) -> ExceptionRow:
     if money is None and row["money_at_risk"] is not None and row["currency"] is not None:
         money = Amount(abs(row["money_at_risk"]), row["currency"])
     same = {field.name: row[field.name] for field in fields(ExceptionRow) if field.name not in ("title", "customer", "money")}
-    return ExceptionRow(**same, title=_title(row["cause"]), customer=row["customer_name"] or row["customer_key"], money=money)
+    return ExceptionRow(**same, title=title_of(row["cause"]), customer=row["customer_name"] or row["customer_key"], money=money)
 
 
 def _group(group: exception_queries.Group, currency: str) -> ExceptionGroup:
     same = {name: getattr(group, name) for name in group.__slots__ if name not in ("money", "hint", "severity")}
     severity = CAUSES[group.cause].severity if group.cause in CAUSES else "medium"
     return ExceptionGroup(
-        **same, title=_title(group.cause), severity=severity, money=_reporting(group.money, currency), hint=group.hint or ""
+        **same, title=title_of(group.cause), severity=severity, money=_reporting(group.money, currency), hint=group.hint or ""
     )
 
 
-def _title(cause: str) -> str:
+def title_of(cause: str) -> str:
+    """The cause in words for a person."""
     return CAUSES[cause].title if cause in CAUSES else cause
 
 

@@ -17,9 +17,9 @@ from app.widgets.tables import Column
 def render(desk: Desk) -> None:
     """Search by any number a person has; one transaction from quote to cash as hops in three clocks."""
     frame.head(desk, "Journeys", "Where is this deal?")
+    frame.as_of(frame.known_at() or desk.now())
     with st.container(width=560, key="journeys.search"):
         filters.words("Contract, order, invoice, payment or customer number", "q", key="journeys.q", placeholder="for example 4500001802", width=560)
-    frame.as_of(frame.known_at() or desk.now())
     number = st.query_params.get("number")
     text = st.query_params.get("q", "").strip()
     if number:

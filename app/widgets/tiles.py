@@ -37,7 +37,8 @@ def _one(tile: Tile, on: str) -> None:
         chart_type="area",
     )
     st.caption("  \n".join(words.plain(line) for line in _lines(tile, on)))
-    if tile.page != on:
+    if tile.page != on and links.has(tile.page):
+        st.space("stretch")
         links.link(tile.page, _OPEN.get(tile.page, "Open"))
 
 
@@ -50,7 +51,7 @@ def _lines(tile: Tile, on: str) -> list[str]:
     if tile.target is not None and tile.value is not None:
         lines.append(f"Target {words.figure(tile.target, tile.unit)}, {_TARGET_WORDS[tile.health]}")
     if tile.sync_share is not None:
-        lines.append(f"Sync delay did {words.figure(tile.sync_share, tile.unit, signed=True)}")
+        lines.append(f"Sync delay: {words.figure(tile.sync_share, tile.unit, signed=True)}")
     if on == "today":
         lines.append(f"As of {words.instant(tile.as_of, frame.zone())[11:]}" + (f", oldest feed {tile.oldest_feed}" if tile.oldest_feed else ""))
     return lines
