@@ -43,7 +43,8 @@ PUBLISHED = Question(
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A window's variance: the bridge as known at `at`, what synchronisation did to it, and the late records behind that.
+    """A window's variance: the bridge as known at `at`, as it would have been without delay, what synchronisation did to it, and
+    the late records behind that. Forecast as known + causes without delay + sync share = actual as known, exactly.
 
     `late` has the contributions joined to the record that was late: part, source, item_key, record_key, invoice_number, party_id,
     amount, entity, changed_at, recorded_at, cause, raw_record_id. `why_missing` is set when there is nothing to compare.
@@ -53,6 +54,7 @@ class Explained:
     cut_off: datetime
     at: datetime
     bridge: variance.Bridge | None
+    undelayed: variance.Bridge | None
     sync: variance.SyncShare | None
     late: pl.DataFrame
     unrated: int
@@ -96,13 +98,15 @@ def explain(
     lines_known, actuals_known = made(known(cut_off)), came(known(at))
     if lines_known.is_empty() and actuals_known.is_empty():
         nothing = pl.DataFrame(schema={**variance.CONTRIBUTIONS, **_LATE_COLUMNS})
-        return Explained(window, cut_off, at, None, None, nothing, 0, "there was nothing to expect and nothing came")
-    sync = variance.sync_share(actuals_known, came(source_knew(at)), lines_known, made(source_knew(cut_off)), window)
+        return Explained(window, cut_off, at, None, None, None, nothing, 0, "there was nothing to expect and nothing came")
+    lines_source, actuals_source = made(source_knew(cut_off)), came(source_knew(at))
+    sync = variance.sync_share(actuals_known, actuals_source, lines_known, lines_source, window)
     return Explained(
         window=window,
         cut_off=cut_off,
         at=at,
         bridge=variance.bridge(lines_known, actuals_known, window),
+        undelayed=variance.bridge(lines_source, actuals_source, window),
         sync=sync,
         late=_late(conn, sync.contributions, at, cut_off),
         unrated=variance.unrated(lines_known, actuals_known),
