@@ -12,8 +12,9 @@ import msgspec
 from sync.connections import Connection
 from sync.errors import PermanentError, TransientError
 from sync.http import Answer, Client
+from sync.systems.sap_s4.refusals import explain
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import RENAMED, EntitySet, explain, properties
+from sync.systems.sap_s4.wire import RENAMED, EntitySet, properties
 from sync.wire_frames import Split, split
 
 PAGES_MAX = 100_000

@@ -12,8 +12,9 @@ from sync.http import Answer
 from sync.ports import Order, Receipt
 from sync.systems.sap_s4 import wire
 from sync.systems.sap_s4.client import Session
+from sync.systems.sap_s4.refusals import CsrfRequired
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import ORDERS, CsrfRequired
+from sync.systems.sap_s4.wire import ORDERS
 
 _FIELDS = ("SalesOrder", "DeliveryBlockReason", "TotalCreditCheckStatus", "OverallSDDocumentRejectionSts", "LastChangeDateTime")
 _BODY = json.dumps({"d": {"DeliveryBlockReason": ""}}).encode()

@@ -1,4 +1,4 @@
-"""S/4HANA's wire: entity sets and the properties that we use, OData V2 literals and dates, errors in all their forms."""
+"""S/4HANA's wire: entity sets and the properties that we use, OData V2 literals and dates, metadata. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import polars as pl
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from sync.errors import ConflictError, PermanentError, SourceError, TransientError
-from sync.http import Answer, error_of, excerpt, wall_clock
-from sync.strict_json import NotStrict, loads
+from sync.errors import TransientError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _V2_DATE = re.compile(r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$")
@@ -140,73 +138,6 @@ def to_duration_ms(column: str) -> pl.Expr:
     fits = pl.col(column).str.contains(shape)
     hours, minutes, seconds = (pl.col(column).str.extract(shape, n).cast(pl.Int64, strict=False).fill_null(0) for n in (1, 2, 3))
     return pl.when(fits).then((hours * 3600 + minutes * 60 + seconds) * 1000).otherwise(None)
-
-
-class CsrfRequired(PermanentError):
-    """A write was refused for its CSRF token: nothing was done, a new token is needed."""
-
-
-def explain(answer: Answer) -> SourceError | None:
-    """The error of an answer in the host's own words; None leaves it to the status alone."""
-    if answer.status == 403 and answer.headers.get("x-csrf-token", "").lower() == "required":
-        return CsrfRequired(f"{answer.place}: the CSRF token is not accepted", status=403)
-    code, words = _told(answer)
-    if not code and not words:
-        return None
-    detail = f"{answer.place}: answered {answer.status}: {' '.join(part for part in (code, words) if part)}"[:500]
-    if answer.status == 400 and code.startswith("V1/042"):
-        return TransientError(detail, status=400)  # another user has the document open
-    if answer.status in (400, 403, 404, 405, 409, 415, 422):
-        return PermanentError(detail, status=answer.status)
-    if answer.status in (412, 428):
-        return ConflictError(detail, status=answer.status)
-    error = error_of(answer, now=wall_clock())
-    error.detail = detail
-    error.args = (detail,)
-    return error
-
-
-def _told(answer: Answer) -> tuple[str, str]:
-    """(code, message) out of a JSON body, an XML body or the sap-message header; empty where nothing is said."""
-    kind = answer.content_type
-    found = ("", "")
-    if "json" in kind:
-        found = _of_json(answer.body)
-    elif "xml" in kind:
-        found = _of_xml(answer.body)
-    if not any(found) and "sap-message" in answer.headers:
-        found = _of_header(answer.headers["sap-message"])
-    return found
-
-
-def _of_json(body: bytes) -> tuple[str, str]:
-    try:
-        document = loads(body)
-    except NotStrict:
-        return "", ""
-    error = document.get("error") if isinstance(document, dict) else None
-    if not isinstance(error, dict):
-        return "", ""
-    message = error.get("message")
-    words = message.get("value") if isinstance(message, dict) else message
-    return str(error.get("code") or ""), str(words or "")
-
-
-def _of_xml(body: bytes) -> tuple[str, str]:
-    try:
-        root = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError):
-        return "", excerpt(body, 120)
-    parts = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root}
-    return parts.get("code", ""), parts.get("message", "")
-
-
-def _of_header(header: str) -> tuple[str, str]:
-    try:
-        document = loads(header)
-    except NotStrict:
-        return "", ""
-    return (str(document.get("code") or ""), str(document.get("message") or "")) if isinstance(document, dict) else ("", "")
 
 
 def properties(metadata: bytes) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
