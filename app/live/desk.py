@@ -6,21 +6,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import polars as pl
 import structlog
 
 from app.desk import (
+    Cash,
+    CashFilter,
     ConnectionView,
     Evidence,
     ExceptionDetail,
     ExceptionFilter,
     Exceptions,
+    Exposure,
+    ExposureFilter,
     Intent,
     Journey,
     JourneyHit,
     Person,
     Receipt,
+    Receivables,
+    ReceivablesFilter,
+    Today,
 )
-from app.live import commands, evidence, exceptions, journeys, sources
+from app.live import cash, commands, evidence, exceptions, exposure, journeys, receivables, sources, today
 from app.office import Office
 from db.clock import DatabaseClock
 from db.engine import Reading, Scope, reading, writing
@@ -56,6 +64,26 @@ class LiveDesk:
         stands = anchor.until_at < datetime.now(UTC)
         pace = "standing still" if stands else f"1 day in {86400 / anchor.rate / 60:.0f} min"
         return f"Sandbox time {clock.now():%Y-%m-%d %H:%M} UTC, {pace}"
+
+    def today(self, known_at: datetime | None = None) -> Today:
+        with self._reading() as conn:
+            return today.today(conn, self._office.landscape, self._person, now=self.now(), known_at=known_at)
+
+    def receivables(self, query: ReceivablesFilter, known_at: datetime | None = None) -> Receivables:
+        with self._reading() as conn:
+            return receivables.answer(conn, query, now=self.now(), known_at=known_at, currency=self._currency)
+
+    def invoices(self, query: ReceivablesFilter, known_at: datetime | None = None) -> pl.DataFrame:
+        with self._reading() as conn:
+            return receivables.invoices(conn, query, now=self.now(), known_at=known_at, currency=self._currency)
+
+    def cash(self, query: CashFilter, known_at: datetime | None = None) -> Cash:
+        with self._reading() as conn:
+            return cash.answer(conn, self._office.landscape, query, regions=self._person.regions, now=self.now(), known_at=known_at)
+
+    def exposure(self, query: ExposureFilter, known_at: datetime | None = None) -> Exposure:
+        with self._reading() as conn:
+            return exposure.answer(conn, self._office.landscape, query, now=self.now(), known_at=known_at)
 
     def search(self, text: str) -> Sequence[JourneyHit]:
         with self._reading() as conn:

@@ -1,0 +1,119 @@
+"""Exposure: who owes too much, and what did we decide?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from app.desk import Amount, Case, Exposure, ExposureFilter, Tile
+from app.live.figures import answer_tile
+from app.live.receivables import where_of
+from db.engine import Reading
+from db.money import AMOUNT
+from metrics import reads
+from sync.connections import Landscape
+
+_DECISIONS = """
+select d.id, d.decided_at, d.subject_kind || ' ' || d.subject_key as subject, p.name as customer, d.outcome, d.amount, d.currency,
+  d.rule || ' ' || d.rule_version as rule, array_to_string(d.reasons, '; ') as reasons, d.region
+from process.decision d left join canonical.party p on p.id = d.party_id
+where (cast(:regions as text[]) is null or d.region = any(:regions)) and (cast(:party as bigint) is null or d.party_id = :party)
+  and d.decided_at <= :at and d.rule = 'order_to_cash'
+order by d.decided_at desc, d.id desc limit 300
+"""
+
+_CASES = """
+select c.*, d.reasons, d.inputs, d.rule, d.rule_version, p.name as party_name,
+  array(select e.kind || ' in ' || e.connection || ': ' || e.state from process.effect e where e.decision_id = d.id or e.case_id = c.id order by e.id) as effects
+from process."case" c join process.decision d on d.id = c.decision_id left join canonical.party p on p.id = c.party_id
+where (cast(:regions as text[]) is null or c.region = any(:regions)) and (cast(:party as bigint) is null or c.party_id = :party)
+  and c.opened_at <= :at
+order by (c.state = 'open') desc, coalesce(c.closed_at, c.opened_at) desc limit 60
+"""
+_COLUMNS = (
+    "party_id", "number", "name", "region", "exposure", "credit_limit", "utilisation", "limit_state", "overdue", "open_orders",
+    "open_receivables", "undelivered_contracts", "secured",
+)  # fmt: skip
+
+
+def answer(conn: Reading, landscape: Landscape, query: ExposureFilter, *, now: datetime, known_at: datetime | None) -> Exposure:
+    """The page: everybody's exposure, the breaches, what was decided, and the cases that wait."""
+    at = known_at or now
+    currency = landscape.reporting_currency
+    where = where_of(query.regions)
+    everybody = reads.exposures(conn, reporting_currency=currency, known_at=known_at, where=where)
+    state = pl.when(_breached()).then(pl.lit("breached")).otherwise(pl.col("limit_state")).alias("limit_state")
+    customers = everybody.with_columns(state, pl.col("utilisation").cast(pl.Float64)).select(_COLUMNS)
+    breaches = reads.breaches(conn, at=at, where=where, parties=[query.party] if query.party is not None else None)
+    asked = {"regions": list(query.regions) or None, "party": query.party, "at": at}
+    cases = [_case(row, currency) for row in conn.execute(sa.text(_CASES), asked)]
+    return Exposure(
+        as_of=at,
+        currency=currency,
+        rate_date=reads.rate_date(conn, at.date()),
+        figures=_figures(customers, cases, at, currency),
+        customers=customers.filter(pl.col("limit_state") == "breached") if query.only_breached else customers,
+        breaches=breaches.select("party_id", "name", "region", "opened_at", "cleared_at", "peak", "latest", "limit_amount"),
+        decisions=_decisions(conn, asked),
+        cases=cases,
+    )
+
+
+def _breached() -> pl.Expr:
+    return (pl.col("limit_state") == "valid") & (pl.col("exposure") > pl.col("credit_limit"))
+
+
+def _decisions(conn: Reading, asked: dict[str, Any]) -> pl.DataFrame:
+    schema = {
+        "id": pl.Int64, "decided_at": pl.Datetime("us", "UTC"), "subject": pl.String, "customer": pl.String, "outcome": pl.String,
+        "amount": AMOUNT, "currency": pl.String, "rule": pl.String, "reasons": pl.String, "region": pl.String,
+    }  # fmt: skip
+    return pl.DataFrame([tuple(row) for row in conn.execute(sa.text(_DECISIONS), asked)], schema=schema, orient="row")
+
+
+def _case(row: Any, currency: str) -> Case:
+    return Case(
+        id=row.id,
+        title=f"Order {row.subject_key}",
+        customer=row.party_name or row.customer_name,
+        region=row.region,
+        amount=Amount(row.amount, row.currency or currency) if row.amount is not None else None,
+        state=row.state,
+        opened_at=row.opened_at,
+        closed_by=row.closed_by,
+        closed_at=row.closed_at,
+        reason=row.reason,
+        reasons=tuple(row.reasons),
+        inputs=row.inputs or {},
+        rule=row.rule,
+        rule_version=row.rule_version,
+        effects=tuple(row.effects),
+    )
+
+
+def _figures(customers: pl.DataFrame, cases: Sequence[Case], at: datetime, currency: str) -> list[Tile]:
+    breached = customers.filter(pl.col("limit_state") == "breached")
+    total = Decimal(customers["exposure"].sum() or 0) if customers.height else None
+    undelivered = Decimal(customers["undelivered_contracts"].sum() or 0) if customers.height else None
+    waiting = [case for case in cases if case.state == "open"]
+    held = sum((case.amount.value for case in waiting if case.amount and case.amount.currency == currency), Decimal(0))
+    over = Decimal((breached["exposure"] - breached["credit_limit"]).sum() or 0) if breached.height else Decimal(0)
+    missing = "no customers are linked yet"
+    return [
+        answer_tile("exposure_total", total, currency, page="exposure", now=at, missing=missing, health="good",
+                    second_line=f"{customers.height} customers"),
+        answer_tile("exposure_breaches", Decimal(breached.height) if customers.height else None, "count", page="exposure", now=at,
+                    missing=missing, health="warning" if breached.height else "good", target=Decimal(0),
+                    second_line=f"{over / 1_000_000:,.2f} M {currency} above limits" if breached.height else "all within limits"),
+        answer_tile("open_cases", Decimal(len(waiting)), "count", page="exposure", now=at, title="Orders held for a decision", good="down",
+                    health="warning" if waiting else "good", second_line=f"{held / 1_000_000:,.2f} M {currency}" if held else None,
+                    definition="Cases that a rule opened for finance operations and nobody has decided yet."),
+        answer_tile("undelivered_contracts", undelivered, currency, page="exposure", now=at, title="Undelivered contract value",
+                    missing=missing, health="good", good="down", second_line="beside exposure, never inside",
+                    definition="Value of activated contracts not yet ordered: a named extra."),
+    ]  # fmt: skip
