@@ -132,7 +132,6 @@ event = _table(
     sa.UniqueConstraint("type", "source", "source_key", "source_version", "raw_record_id", name="uq_event_once"),
     sa.Index("ix_event_new", "region", "id", postgresql_where=sa.text("state = 'new'")),
     sa.Index("ix_event_entity_source_source_key", "entity", "source", "source_key"),
-    sa.Index("ix_event_objects", "objects", postgresql_using="gin"),
     rls=True,
 )
 
