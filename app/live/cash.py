@@ -109,7 +109,7 @@ def _explain(conn: Reading, query: CashFilter, where: Where, *, at: datetime, cu
 
 def _bridge(explained: Explained) -> pl.DataFrame:
     """Forecast as known, the causes as they would be without delay, what delay did, actual as known: the bars add up exactly."""
-    schema = {"step": pl.String, "amount": AMOUNT, "kind": pl.String}
+    schema: dict[str, Any] = {"step": pl.String, "amount": AMOUNT, "kind": pl.String}
     if explained.bridge is None or explained.undelayed is None or explained.sync is None:
         return pl.DataFrame(schema=schema)
     rows = [("Forecast", explained.bridge.forecast, "total")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import polars as pl
 import structlog
@@ -23,12 +24,14 @@ from app.desk import (
     Journey,
     JourneyHit,
     Person,
+    Preview,
     Receipt,
     Receivables,
     ReceivablesFilter,
     Today,
+    WhatIf,
 )
-from app.live import cash, commands, evidence, exceptions, exposure, journeys, receivables, sources, today
+from app.live import cash, commands, evidence, exceptions, exposure, journeys, previews, receivables, sources, today, what_if
 from app.office import Office
 from db.clock import DatabaseClock
 from db.engine import Reading, Scope, reading, writing
@@ -100,6 +103,13 @@ class LiveDesk:
     def exception(self, exception_id: int) -> ExceptionDetail:
         with self._reading() as conn:
             return exceptions.exception(conn, exception_id, currency=self._currency)
+
+    def what_if(self, party: int, amount: Decimal, currency: str) -> WhatIf:
+        with self._reading() as conn:
+            return what_if.what_if(conn, self._office.landscape, party, amount, currency, now=self.now())
+
+    def preview(self, ids: Sequence[int], query: ExceptionFilter | None) -> Preview:
+        return previews.preview(self._office, self.scope, ids, query)
 
     def submit(self, intent: Intent) -> Receipt:
         with writing(self._office.database.engine, self.scope) as conn:

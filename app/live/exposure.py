@@ -20,7 +20,7 @@ from sync.connections import Landscape
 
 _DECISIONS = """
 select d.id, d.decided_at, d.subject_kind || ' ' || d.subject_key as subject, p.name as customer, d.outcome, d.amount, d.currency,
-  d.rule || ' ' || d.rule_version as rule, array_to_string(d.reasons, '; ') as reasons, d.region
+  d.rule || ' ' || d.rule_version as rule, d.reasons, d.region
 from process.decision d left join canonical.party p on p.id = d.party_id
 where (cast(:regions as text[]) is null or d.region = any(:regions)) and (cast(:party as bigint) is null or d.party_id = :party)
   and d.decided_at <= :at and d.rule = 'order_to_cash'
@@ -69,11 +69,21 @@ def _breached() -> pl.Expr:
 
 
 def _decisions(conn: Reading, asked: dict[str, Any]) -> pl.DataFrame:
-    schema = {
+    schema: dict[str, Any] = {
         "id": pl.Int64, "decided_at": pl.Datetime("us", "UTC"), "subject": pl.String, "customer": pl.String, "outcome": pl.String,
         "amount": AMOUNT, "currency": pl.String, "rule": pl.String, "reasons": pl.String, "region": pl.String,
     }  # fmt: skip
-    return pl.DataFrame([tuple(row) for row in conn.execute(sa.text(_DECISIONS), asked)], schema=schema, orient="row")
+    rows = [
+        {**row, "reasons": "; ".join(_words(reason) for reason in row["reasons"])}
+        for row in conn.execute(sa.text(_DECISIONS), asked).mappings()
+    ]
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _words(reason: str) -> str:
+    """A stored reason is `code: words`; people read the words."""
+    code, sign, words = reason.partition(": ")
+    return words if sign else code
 
 
 def _case(row: Any, currency: str) -> Case:
@@ -88,7 +98,7 @@ def _case(row: Any, currency: str) -> Case:
         closed_by=row.closed_by,
         closed_at=row.closed_at,
         reason=row.reason,
-        reasons=tuple(row.reasons),
+        reasons=tuple(_words(reason) for reason in row.reasons),
         inputs=row.inputs or {},
         rule=row.rule,
         rule_version=row.rule_version,

@@ -54,7 +54,7 @@ def answer(conn: Reading, query: ReceivablesFilter, *, now: datetime, known_at: 
         currency=currency,
         rate_date=reads.rate_date(conn, on),
         settling=watermark is None or at > watermark,
-        figures=_figures(frame, on, at, currency),
+        figures=_figures(frame, on, at),
         cohorts=_cohorts(conn, frame, query, since, from_rollup=known_at is None and query.customer is None),
         breakdown=_breakdown(shown, query.dimension, on),
         aging=book.aging(shown, on),
@@ -123,7 +123,7 @@ def _breakdown(frame: pl.DataFrame, dimension: str, on: date) -> pl.DataFrame:
     )
 
 
-def _figures(frame: pl.DataFrame, on: date, at: datetime, currency: str) -> list[Tile]:
+def _figures(frame: pl.DataFrame, on: date, at: datetime) -> list[Tile]:
     """The DSO family; a figure that can't be computed says why."""
     found = [
         ("dso_countback", book.count_back(frame, on), "days"),

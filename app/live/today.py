@@ -126,7 +126,9 @@ def _case_items(conn: Reading) -> list[HandItem]:
         HandItem(
             kind="case",
             title=f"Order held: {row.customer_name or row.subject_key}",
-            detail=", ".join(row.reasons) if row.reasons else f"order {row.subject_key} waits for a decision",
+            detail="; ".join(reason.partition(": ")[2] or reason for reason in row.reasons)
+            if row.reasons
+            else f"order {row.subject_key} waits for a decision",
             money=Amount(row.amount, row.currency) if row.amount is not None and row.currency else None,
             since=row.opened_at,
             owner=None,
