@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def broken(file: DropFile, how: str) -> DropFile:
         before, amount, rest = tail.partition(b'">')
         return _with_body(file, head + mark + before + amount + b"9" + rest)
     lines = file.body.split(b"\r\n")
-    lines[-2] = lines[-2].replace(b",", b"1,", 1)
+    lines[-2] = re.sub(rb",(\d)(\d)", lambda m: b"," + m[1] + b"%d" % ((int(m[2]) + 1) % 10), lines[-2], count=1)
     return _with_body(file, b"\r\n".join(lines))
 
 

@@ -123,7 +123,7 @@ class Sandbox:
         self._identity.ports = {name: s.getsockname()[1] for name, s in self._sockets.items()}
         self._identity.save()
         self._stop = asyncio.Event()
-        (state / "manifest.json").unlink(missing_ok=True)  # a killed sandbox leaves one behind
+        (state / "manifest.json").unlink(missing_ok=True)  # it tells of the last run
         self.manifest = self._describe()
 
     def _url(self, name: str) -> str:
@@ -187,7 +187,6 @@ class Sandbox:
             self.host.catch_up()
             self.drops.deliver(self.host.world)
             self.host.journal.save(self.host.world)
-            (self.state / "manifest.json").unlink(missing_ok=True)
 
     async def _live(self) -> None:
         marked = saved = time.monotonic()

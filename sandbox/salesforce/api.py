@@ -20,7 +20,7 @@ from sandbox.host import Host
 from sandbox.records import Entity, disturb, visible
 from sandbox.salesforce.objects import BROKEN, OBJECTS, RELATIONS, UNKNOWN_ACCOUNT, find, second, wire
 from sandbox.salesforce.soql import MalformedQuery, Query, parse
-from sandbox.salesforce.writes import Writes
+from sandbox.salesforce.writes import Writes, several, with_number
 from sandbox.world.engine import World
 
 SYSTEM = "salesforce"
@@ -243,7 +243,10 @@ class Org:
         if len(parts) == 3:
             row = find(world, entity.name, parts[2])
         elif len(parts) == 4 and parts[1:3] == ["Account", "ERP_Customer_Number__c"]:
-            row = next((a for a in world.accounts.values() if a.erp_number == parts[3]), None)
+            found = with_number(world, parts[3])
+            if len(found) > 1:
+                return several(found)
+            row = found[0] if found else None
         if row is None or getattr(row, "deleted", False):
             return failure(404, "NOT_FOUND", "The requested resource does not exist")
         chosen = request.query_params.get("fields")
@@ -306,7 +309,7 @@ def _locator(rest: str) -> tuple[str, int]:
 def _describe(entity: Entity) -> dict[str, Any]:
     described = [
         {"name": f.name, "label": f.name, "type": f.type, "length": f.length, "custom": f.name.endswith("__c"),
-         "externalId": f.name == "ERP_Customer_Number__c", "unique": f.name == "ERP_Customer_Number__c",
+         "externalId": f.name == "ERP_Customer_Number__c", "unique": False,
          "idLookup": f.name in ("Id", "ERP_Customer_Number__c"), "nillable": f.name not in ("Id", "Name"),
          "updateable": f.name.startswith("Collections_") or f.name == "Name", "calculated": False,
          "precision": 18 if f.type in ("currency", "double") else 0,

@@ -57,10 +57,9 @@ class Writes:
         return Response(status_code=204)
 
     def _by_external_id(self, value: str, changes: dict[str, Any], only: bool, request_id: str) -> Response:
-        found = _with_number(self._host.world, value)
+        found = with_number(self._host.world, value)
         if len(found) > 1:
-            urls = [f"/services/data/v67.0/sobjects/Account/{a.id}" for a in found]
-            return Response(json.dumps(urls), 300, media_type="application/json;charset=UTF-8")
+            return several(found)
         if found:
             self._update(found[0], changes, request_id)
             return _done(200, found[0].id, created=False)
@@ -109,7 +108,7 @@ class Writes:
         changes = {k: v for k, v in record.items() if k not in ("attributes", "Id")}
         world = self._host.world
         try:
-            found = _with_number(world, str(record.get(EXTERNAL_ID))) if by_number else [world.accounts[record["Id"]]]
+            found = with_number(world, str(record.get(EXTERNAL_ID))) if by_number else [world.accounts[record["Id"]]]
             if found:
                 self._host.run("update_account", id=found[0].id, changes=changes, request_id=request_id)
                 return {"id": found[0].id, "success": True, "errors": [], "created": False}
@@ -119,7 +118,14 @@ class Writes:
             return _result(refused)
 
 
-def _with_number(world: World, value: str) -> list[Account]:
+def several(found: list[Account]) -> Response:
+    """More than one account has the external id: 300 with their addresses."""
+    urls = [f"/services/data/v67.0/sobjects/Account/{a.id}" for a in found]
+    return Response(json.dumps(urls), 300, media_type="application/json;charset=UTF-8")
+
+
+def with_number(world: World, value: str) -> list[Account]:
+    """The accounts that have this ERP number."""
     return [a for a in world.accounts.values() if a.erp_number == value and not a.deleted]
 
 

@@ -134,6 +134,20 @@ def change_limit(
     return {"customer": who.number, "before": f"{before:f}", "limit": f"{who.limit:f}", "currency": who.limit_currency}
 
 
+def link_account(world: World, customer: str, number: str | None = None) -> dict[str, Any]:
+    """Writes an ERP number (the customer's own, or another) into the customer's CRM account."""
+    account = world.accounts[sales.account_of(world, _customer(world, customer).number)]
+    before, account.erp_number, account.changed_at = account.erp_number, number or customer, world.now
+    return {"account": account.id, "before": before, "number": account.erp_number}
+
+
+def unlink_account(world: World, customer: str) -> dict[str, Any]:
+    """Takes the ERP number out of the customer's CRM account."""
+    account = world.accounts[sales.account_of(world, _customer(world, customer).number)]
+    before, account.erp_number, account.changed_at = account.erp_number, None, world.now
+    return {"account": account.id, "before": before, "number": None}
+
+
 def bulk(world: World, entity: str, n: int) -> dict[str, Any]:
     """Makes `n` records of one kind at once: customers' invoices, opportunities, or contracts in draft."""
     n = int(n)
@@ -181,4 +195,5 @@ def _first(keys: Any) -> str:
 ACTS: dict[str, Act] = {
     "new_contract": new_contract, "activate_contract": activate_contract, "deliver": deliver, "invoice": invoice,
     "pay": pay, "return_payment": return_payment, "dispute": dispute, "change_limit": change_limit, "bulk": bulk,
+    "link_account": link_account, "unlink_account": unlink_account,
 }  # fmt: skip

@@ -100,6 +100,16 @@ def test_an_update_only_write_never_creates(box: Box) -> None:
     assert '"Collections_Overdue__c":1234.56' in shown.text
 
 
+def test_a_number_of_two_accounts_is_not_written(box: Box) -> None:
+    """An external id that two accounts have is 300 with both addresses, for reads and writes, until one is unlinked."""
+    box.act("link_account", customer="10100002", number="10100001")
+    org, path = box.salesforce(), "sobjects/Account/ERP_Customer_Number__c/10100001?updateOnly=true"
+    answers = [org.call("GET", path), org.call("PATCH", path, json={"Collections_Status__c": "Z"})]
+    assert [(a.status_code, len(a.json())) for a in answers] == [(300, 2), (300, 2)]
+    box.act("link_account", customer="10100002")
+    assert org.call("PATCH", path, json={"Collections_Status__c": "Z"}).status_code == 200
+
+
 def test_collections_have_a_result_for_each_record(box: Box) -> None:
     """A collection answers 200 with results in order; failures have a statusCode and no id."""
     org = box.salesforce()
