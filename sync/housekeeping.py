@@ -10,6 +10,7 @@ import structlog
 from db.clock import Clock
 from db.engine import Database, Reading, Writing
 from sync import exceptions
+from sync.verify import verify as check
 
 PARTITIONS_AHEAD = 3
 TICKS_KEPT = timedelta(hours=6)
@@ -93,8 +94,6 @@ def tidy(conn: Writing, *, now: datetime) -> None:
 
 def verify(database: Database, clock: Clock) -> int:
     """Checks every invariant and says in the log what violates one; returns how many do."""
-    from sync.verify import verify as check
-
     violations = check(database, clock)
     for violation in violations:
         _log.error("invariant violated", violation=str(violation))

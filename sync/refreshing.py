@@ -74,8 +74,8 @@ def _tell(conn: Writing, kind: str, episodes: Sequence[Episode], now: datetime) 
     conn.execute(
         sa.text(
             "insert into process.event (type, entity, source, source_key, source_version, region, occurred_at, recorded_at, objects,"
-            " raw_record_id, data, state) select :type, 'exposure', 'tidegate', :key, :version, :region, :occurred, :now,"
-            " array[:object], 0, cast(:data as jsonb) || jsonb_build_object('name', (select name from canonical.party where id = cast(:key as bigint))),"
+            " raw_record_id, data, state) select :type, 'exposure', 'tidegate', cast(:key as text), :version, :region, :occurred, :now,"
+            " array[:object], 0, cast(:data as jsonb) || jsonb_build_object('name', (select name from canonical.party where id = cast(cast(:key as text) as bigint))),"
             " 'new' on conflict do nothing"
         ),
         rows,

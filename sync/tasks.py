@@ -17,7 +17,7 @@ import structlog
 
 from db.clock import Clock
 from db.engine import Database, Writing, writing
-from sync import deferral, delivery, effects, housekeeping, process_region, reprocessing
+from sync import deferral, delivery, effects, handlers, housekeeping, process_region, reprocessing
 from sync.connections import ConfigError, Connection, Landscape
 from sync.ports import Source
 from sync.promotion_batch import Outcome
@@ -155,8 +155,6 @@ def _tasks(shop: Shop) -> dict[str, Callable[..., None]]:
         delivery.run(shop.database, shop.landscape, connection, shop.clock)
 
     def run_command(command_id: int) -> None:
-        from sync import handlers
-
         handlers.run_command(shop.database, shop.landscape, command_id, shop.clock)
 
     def refresh_task() -> None:
