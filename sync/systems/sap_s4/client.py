@@ -38,10 +38,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """One answer: its bytes, its records as bytes, and the last of them."""
+    """One answer: its bytes, its records as bytes, and the first and the last of them."""
 
     body: bytes
     split: Split
+    first: Record | None
     last: Record | None
 
 
@@ -135,10 +136,12 @@ class Session:
             if taken == 0 and not following:
                 raise TransientError(f"{answer.place}: the host counts more than it gives", connection=self._connection.name)
             ahead = query.after(got.last) if got.last is not None else None
-            if ahead is not None and ahead != position:
+            begins = query.after(got.first) if got.first is not None else None
+            if ahead is not None and ahead != begins:
                 position, skip, link = ahead, 0, None
-            else:
-                skip, link = skip + taken, str(following) if following else None
+            else:  # the whole page stands at one position: only its number, or the host's own link, leads on
+                skip = taken if ahead not in (None, position) else skip + taken
+                position, link = ahead or position, str(following) if following else None
         raise TransientError(f"{query.entity_set.path}: no end after {PAGES_MAX} pages", connection=self._connection.name)
 
     def find(self, entity_set: EntitySet, conditions: Sequence[str], together: int = 30) -> Iterator[Got]:
@@ -175,8 +178,8 @@ class Session:
 
     def _got(self, answer: Answer) -> Got:
         found = split(answer.body, "d", "results")
-        last = msgspec.json.decode(bytes(found.records[-1])) if found.records else None
-        return Got(answer.body, found, last if isinstance(last, dict) else None)
+        first, last = (_record(found.records[place]) if found.records else None for place in (0, -1))
+        return Got(answer.body, found, first, last)
 
     def _with_client(self, params: Mapping[str, str] | None) -> dict[str, str]:
         extra = {"sap-client": self.settings.sap_client} if self.settings.sap_client else {}
@@ -185,6 +188,15 @@ class Session:
     def _follow(self, link: str) -> Answer:
         """The answer behind a next link, which carries its own query; another host's is refused."""
         return self.client.send("GET", link, basic=self._basic)
+
+
+def _record(raw: msgspec.Raw | bytes) -> Record | None:
+    """The record, or None when it is none: mapping says what is wrong with it."""
+    try:
+        found = msgspec.json.decode(bytes(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def credit_accounts(settings: Settings, needed: tuple[str, ...], wanted: tuple[str, ...]) -> EntitySet:

@@ -115,8 +115,8 @@ class S4Source:
 
         start = f"{stamp} ge {wire.moment(since)}" if since else None
         for got, last in _with_last(self._session.read(Query(entity_set, f"{stamp},{key}", after, where, start))):
-            seen = wire.read_moment(got.last.get(stamp)) if got.last else None
-            reached = max((at for at in (reached, min(seen, now) if seen else None) if at), default=None)
+            stamps = (wire.read_moment(record.get(stamp)) for record in (got.first, got.last) if record)
+            reached = max((at for at in (reached, *(min(at, now) for at in stamps if at)) if at), default=None)
             mark = {"since": (reached or now).astimezone(UTC).isoformat()}
             yield self._page(entity_set, got.body, mark, now, last=last)
 
