@@ -1,0 +1,161 @@
+"""Kyriba's words: both names of an amount, windows, references, errors by type."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.connections import ConfigError, Connection, Landscape, LegalEntity
+from sync.errors import AuthError, DataError, PermanentError, SourceError
+from sync.http import Answer
+from sync.ports import Mapped, Page
+from sync.systems.kyriba.mapping import map_page
+from sync.systems.kyriba.settings import settings_of
+from sync.systems.kyriba.wire import TokenExpired, context, explain, reference_of, windows
+from sync.watermark import Mark
+
+NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
+LANDSCAPE = Landscape(legal_entities=(LegalEntity(code="US01", name="Meridian Inc", region="NA", currency="USD"),))
+HOSTS = {"base_url": "https://api.demo.kyriba.com/api", "auth_url": "https://auth.demo.kyriba.com/oauth/token"}
+FLOW = {
+    "uuid": "u1", "reference": "R1", "status": "CONFIRMED", "account": {"code": "US01-USD"}, "flowCode": {"code": "SUPPLIER"},
+    "flowAmount": {"value": -12.5, "currency": {"code": "USD"}},
+    "date": {"transactionDate": "2026-06-01", "valueDate": "2026-06-02", "updateDateTime": "2026-05-01T00:00:00Z", "creationDateTime": "2026-04-01T00:00:00Z"},
+}  # fmt: skip
+
+
+def connection(**options: Any) -> Connection:
+    """A connection to a tenant."""
+    return Connection(name="kyriba", system="kyriba", region="EMEA", options={**HOSTS, **options})
+
+
+def mapped(stream: str, member: str, *records: dict[str, Any], accounts: dict[str, str | None] | None = None, **options: Any) -> Mapped:
+    """The page of these records, mapped."""
+    body = json.dumps({"metadata": {}, member: records}).encode()
+    page = Page(body, "application/json", None, headers=context({"US01-USD": "US01"} if accounts is None else accounts, NOW))
+    return map_page(stream, page, settings_of(connection(**options), LANDSCAPE))
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [{"value": 0.1, "currency": {"code": "USD"}}, {"amount": 0.1, "currency": {"code": "USD"}}, {"value": 1e-1, "currency": "USD"}],
+)
+def test_an_amount_is_found_under_both_of_its_names(amount: dict[str, Any]) -> None:
+    """The field knows flowAmount.value and flowAmount.amount; either is exact."""
+    frame = mapped("cash_flows", "results", {**FLOW, "flowAmount": amount}).frames["forecast_item"]
+    assert frame.select("amount", "currency").rows() == [(Decimal("0.1"), "USD")]
+
+
+def test_a_cash_flow_in_canonical_words() -> None:
+    """Dates, stamps, confidence, account, and through the account its company and region."""
+    (row,) = mapped("cash_flows", "results", FLOW).frames["forecast_item"].to_dicts()
+    assert row["made_at"] == datetime(2026, 4, 1, tzinfo=UTC)
+    assert row["expected_date"] == date(2026, 6, 2)
+    assert (row["legal_entity"], row["region"], row["confidence"], row["account"], row["category"]) == (
+        "US01",
+        "NA",
+        "confirmed",
+        "US01-USD",
+        "SUPPLIER",
+    )
+    assert row["source_version"] == int(datetime(2026, 5, 1, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "field"),
+    [
+        ({"status": "MAYBE"}, "bad_value", "status"),
+        ({"status": {"code": "ACTUAL"}}, "schema_drift", "status"),
+        ({"account": {"code": "NOWHERE"}}, "bad_value", "account.code"),
+        ({"uuid": None}, "missing_field", "uuid"),
+        ({"flowAmount": {"value": "n/a"}}, "bad_amount", "flowAmount"),
+        ({"flowAmount": {"value": 1.0, "currency": {"code": "XXQ"}}}, "bad_currency", "flowAmount.currency"),
+        ({"date": {**FLOW["date"], "valueDate": "2026-02-31"}}, "bad_date", "valueDate"),  # type: ignore[dict-item]
+        ({"date": {**FLOW["date"], "updateDateTime": "2026-05-01T00:00:00"}}, "bad_time", "updateDateTime"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_flow_that_cannot_pass_says_why(change: dict[str, Any], cause: str, field: str) -> None:
+    """One reject, with the cause and the field in the system's words."""
+    page = mapped("cash_flows", "results", {**FLOW, **change})
+    assert page.rejects.select("cause", "field").rows() == [(cause, field)]
+    assert page.frames["forecast_item"].is_empty()
+
+
+def test_balances_close_with_their_day() -> None:
+    """Past days are closing balances, today's is intraday; the version is the day of asking, so that later asking wins."""
+    rows = [{"account": {"code": "US01-USD"}, "date": day, "amount": 5.25, "currencyCode": "USD"} for day in ("2026-05-19", "2026-05-20")]
+    frame = mapped("balances", "cashBalance", *rows).frames["bank_balance"]
+    assert frame["balance_type"].to_list() == ["closing_booked", "intraday"]
+    assert frame["source_key"].to_list() == ["US01-USD|2026-05-19|closing_booked", "US01-USD|2026-05-20|intraday"]
+    assert frame["changed_at"].to_list() == [datetime(2026, 5, 20, tzinfo=UTC), NOW]
+    assert set(frame["source_version"]) == {NOW.date().toordinal()}
+    assert frame["region"].to_list() == ["NA", "NA"]
+
+
+def test_a_page_that_cannot_be_dated_is_refused() -> None:
+    """Balances carry no stamp of their own: without the moment of asking the page is not believed."""
+    page = Page(b'{"cashBalance": []}', "application/json", None)
+    with pytest.raises(DataError):
+        map_page("balances", page, settings_of(connection(), LANDSCAPE))
+
+
+@given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(0, 800))
+def test_windows_cover_every_day_once(first: date, days: int) -> None:
+    """No day is left out, none is asked for twice, none of the windows is longer than 31 days."""
+    last = first + timedelta(days=days)
+    covered = [start + timedelta(days=n) for start, end in windows(first, last) for n in range((end - start).days + 1)]
+    assert covered == [first + timedelta(days=n) for n in range(days + 1)]
+    assert all((end - start).days < 31 for start, end in windows(first, last))
+
+
+def test_a_reference_is_the_same_for_ever() -> None:
+    """It is a digest of the effect's permanent key; a payload's own TG- reference stands, a foreign one does not."""
+    assert reference_of("forecast:1") == reference_of("forecast:1", "somebody else's") == "TG-4c9ade9c2824adf480690b70"
+    assert reference_of("forecast:1") != reference_of("forecast:2")
+    assert reference_of("forecast:1", "TG-mine") == "TG-mine"
+    assert len(reference_of("x" * 500)) == 27
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, {"error": "invalid_token"}, TokenExpired),
+        (401, {"error": "invalid_client", "error_description": "Bad client credentials"}, AuthError),
+        (400, {"error": {"code": "InvalidPeriod", "message": "31 days at most", "target": "endDate", "details": []}}, PermanentError),
+        (500, {"error": {"code": "Oops", "message": "no"}}, None),
+        (429, {"error": {"code": "TooMany", "message": "no"}}, None),
+        (502, b"<html>", None),
+    ],
+)
+def test_errors_are_read_by_their_words(status: int, body: bytes | dict[str, Any], kind: type[SourceError] | None) -> None:
+    """Their words where they decide, the status where they don't."""
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    error = explain(Answer(status, httpx.Headers(), text, "GET /x"))
+    assert error is None if kind is None else type(error) is kind
+
+
+def test_an_option_that_is_wrong_is_named() -> None:
+    """The connection, the option and what is wrong with it."""
+    with pytest.raises(ConfigError, match=r"kyriba.*page_size"):
+        settings_of(connection(page_size=100_000), LANDSCAPE)
+
+
+@given(st.lists(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)), max_size=8))
+def test_a_mark_never_goes_back_and_never_beyond_now(stamps: list[datetime]) -> None:
+    """Whatever stamps come, the cursor only moves on, and never into the future."""
+    mark = Mark.of(None, NOW)
+    last: datetime | None = None
+    for stamp in stamps:
+        mark.advance(stamp, NOW)
+        assert mark.reach is not None
+        assert mark.reach <= NOW
+        assert last is None or mark.reach >= last
+        last = mark.reach
+        assert Mark.of(mark.cursor(), NOW).start(timedelta()) == mark.reach
