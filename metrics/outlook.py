@@ -95,8 +95,8 @@ def publish(conn: Writing, *, now: datetime, reporting_currency: str, cut_off: d
     if lines.is_empty():
         return None
     made = driver(conn).execute(
-        "insert into measure.forecast_run (made_at, cut_off, behaviour, items) values (%s, %s, %s, %s) returning id",
-        [now, at, Jsonb(_published(habit, reporting_currency)), lines.height],
+        "insert into measure.forecast_run (made_at, cut_off, reporting_currency, behaviour, items) values (%s, %s, %s, %s, %s) returning id",
+        [now, at, reporting_currency, Jsonb(_published(habit, reporting_currency)), lines.height],
     )
     run_id = int(made.fetchall()[0][0])
     _copy(conn, lines.insert_column(0, pl.Series("run_id", [run_id] * lines.height, pl.Int64)))

@@ -132,6 +132,7 @@ forecast_run = _table(
     identity(),
     when("made_at"),
     when("cut_off"),
+    currency("reporting_currency", null=False),
     document("behaviour"),
     whole("items", null=False, default=0),
     rls=False,

@@ -127,7 +127,7 @@ def _grants() -> list[str]:
     statements += [
         f"grant select on raw.page to {PAGES_ROLE}",
         f"revoke select on governance.api_token, measure.forecast_run, measure.touched from {PAGES_ROLE}",
-        f"grant select (id, made_at, cut_off, items) on measure.forecast_run to {PAGES_ROLE}",
+        f"grant select (id, made_at, cut_off, reporting_currency, items) on measure.forecast_run to {PAGES_ROLE}",
         f"grant insert on process.command, process.command_item, governance.audit to {PAGES_ROLE}",
         f"grant usage on all sequences in schema process, governance to {PAGES_ROLE}",
     ]

@@ -1,7 +1,7 @@
 -- The lines of published forecasts with a cut-off before `until`: of each week the newest. Parameters: until, reporting.
 with newest as (
   select distinct on (date_trunc('week', r.cut_off)) r.id, r.cut_off
-  from measure.forecast_run r where r.cut_off < %(until)s and r.behaviour ->> 'reporting_currency' = %(reporting)s
+  from measure.forecast_run r where r.cut_off < %(until)s and r.reporting_currency = %(reporting)s
   order by date_trunc('week', r.cut_off), r.cut_off desc
 )
 select l.run_id, n.cut_off, l.region, l.legal_entity, l.currency, l.expected_date, l.amount_reporting
