@@ -52,7 +52,7 @@ class Desk:
             return Reply(json.dumps({"error": {}}).encode(), 404) if "A_SalesOrder(" in asked.path else None
         if asked.method == "GET":
             cookies = {"x-csrf-token": self.token, "set-cookie": "SAP_SESSIONID_S4H_100=abc; path=/; HttpOnly", "etag": ETAG}
-            return reply_json({"d": self.order}, **cookies)
+            return reply_json({"d": self.order}, 200, **cookies)
         if self.tokens_refused or asked.headers.get("x-csrf-token") != self.token or "SAP_SESSIONID" not in asked.headers.get("cookie", ""):
             self.tokens_refused -= 1
             return Reply(b"CSRF token validation failed", 403, "text/plain", {"x-csrf-token": "Required"})

@@ -89,7 +89,8 @@ def _noted(arrival: Arrival, table: wire.Table, kind: FileKind) -> tuple[Control
     _, sequence = wire.numbering(arrival.name, table.header, kind)
     if sequence is not None and arrival.previous_sequence is not None:
         follows = sequence <= arrival.previous_sequence + 1
-        found.append(ControlTotal(arrival.name, "sequence", follows, declared_count=sequence, computed_count=arrival.previous_sequence + 1))
+        place = f"{arrival.name}: sequence {sequence} after {arrival.previous_sequence}"
+        found.append(ControlTotal(place, "sequence", follows))
     if arrival.conflict is not None and kind.on_conflict == "note":
         found.append(ControlTotal(arrival.name, "file_conflict", agree=False))
     return tuple(found)

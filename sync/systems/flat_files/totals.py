@@ -65,7 +65,7 @@ def trailer(table: Table, kind: FileKind) -> Declared | None:
 
 
 def checked(name: str, table: Table, typed: pl.DataFrame, kind: FileKind, voices: list[Declared]) -> tuple[ControlTotal, ...]:
-    """The verdicts over the file. Raises DataError (control_total), with both sides as evidence, when one disagrees.
+    """The verdicts over the file; a further voice is heard when it objects. Raises DataError (control_total), with both sides as evidence, when one disagrees.
 
     A sum is not refuted, only unproven, when a line's amount or currency can't be read, or when exactly the difference stands
     under a currency that nobody declared: the verdict says `agree` false, those lines become rejects, and the others land.
@@ -76,10 +76,11 @@ def checked(name: str, table: Table, typed: pl.DataFrame, kind: FileKind, voices
     wrong = [verdict for verdict in verdicts if not verdict.agree]
     if not verdicts:
         verdicts.append(ControlTotal(name, "record_count", agree=True, computed_count=table.records))
+    verdicts = _once(verdicts)
     told = [voice for voice in voices if voice.sums]
-    for voice in told:
+    for place, voice in enumerate(told):
         of_voice = _sums_of(name, voice, computed)
-        verdicts += of_voice
+        verdicts += [verdict for verdict in of_voice if place == 0 or not verdict.agree]
         if not (unread or _explained(voice, computed)):
             wrong += [verdict for verdict in of_voice if not verdict.agree]
     if not told:
@@ -93,6 +94,11 @@ def checked(name: str, table: Table, typed: pl.DataFrame, kind: FileKind, voices
             evidence={"totals": [_evidence(verdict) for verdict in verdicts]},
         )  # fmt: skip
     return tuple(verdicts)
+
+
+def _once(verdicts: list[ControlTotal]) -> list[ControlTotal]:
+    """The first verdict, and of further voices only what they object: a count that two voices confirm is still one count."""
+    return [verdict for place, verdict in enumerate(verdicts) if place == 0 or not verdict.agree]
 
 
 def _sums_of(name: str, voice: Declared, computed: Mapping[str, Decimal]) -> list[ControlTotal]:
