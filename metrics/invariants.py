@@ -99,7 +99,7 @@ where not exists (select from raw.page p where p.id = page.id)
 
 
 def _reporting(conn: Reading) -> str | None:
-    row = driver(conn).execute("select behaviour ->> 'reporting_currency' from measure.forecast_run order by id desc limit 1").fetchone()
+    row = driver(conn).execute("select reporting_currency from measure.forecast_run order by id desc limit 1").fetchone()
     return None if row is None else row[0]
 
 

@@ -36,12 +36,12 @@ def _overdue(on: Day) -> pl.Expr:
 
 
 def _quantile(share: float) -> Callable[[Day], pl.Expr]:
-    return lambda _on: _DAYS.filter(_CLEARED).quantile(share, interpolation="linear").round(6)
+    return lambda _on: _DAYS.filter(_CLEARED).quantile(share, interpolation="linear").round(10)
 
 
 def _ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     """Null, never 0, where there is nothing to divide by."""
-    return pl.when(whole.sum() > 0).then(part.sum() / whole.sum()).round(8)
+    return pl.when(whole.sum() > 0).then(part.sum() / whole.sum()).round(10)
 
 
 def _total(column: str, which: pl.Expr) -> pl.Expr:
@@ -68,7 +68,7 @@ BASICS: dict[str, Basic] = {
     "late_share": Basic(lambda _on: _ratio(_LATE, _JUDGED), lambda _on: _JUDGED.sum(), "no cleared invoice has a due date"),
     "dispute_share": Basic(lambda _on: _ratio(_INVOICE & pl.col("is_disputed"), _INVOICE), lambda _on: _INVOICE.sum(), _NONE),
     "mean_days_late": Basic(
-        lambda _on: _DAYS_LATE.filter(_LATE).mean().round(6), lambda _on: _LATE.sum(), "no invoice was cleared after its due date"
+        lambda _on: _DAYS_LATE.filter(_LATE).mean().round(10), lambda _on: _LATE.sum(), "no invoice was cleared after its due date"
     ),
     "open_count": Basic(lambda _on: _number(_OPEN), lambda _on: _OPEN.sum(), _NONE),
     "open_total": Basic(lambda _on: _total("open_reporting", _OPEN), lambda _on: _OPEN.sum(), _NO_RATE),

@@ -12,13 +12,14 @@ import polars as pl
 
 from db import money
 from db.engine import Reading
-from metrics import receivables
+from metrics import answers, receivables
+from metrics.answers import Asked
 from metrics.catalog import DEFAULT_SLUGS, Measure, measure
 from metrics.frames import NOW, Bound, Where, end_of, known
 from metrics.invoices import DIMENSIONS, invoices, keyed
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-_SHARE = Decimal("0.00000001")
+_SHARE = Decimal("0.0000000001")
 
 
 def report(
@@ -45,7 +46,11 @@ def report(
     where = Where(connection, regions)
     frame = invoices(conn, reporting_currency=reporting_currency, on=None if as_of is None else on, bound=bound, where=where)
     groups = keyed(frame, by) if by is not None else None
-    lines = [_basic_line(one, frame, groups, on, reporting_currency) for one in chosen]
+    asked = Asked(conn, bound, where, on, now, reporting_currency)
+    lines = [
+        _basic_line(one, frame, groups, on, reporting_currency) if one.family == "basic" else _other_line(one, frame, groups, asked)
+        for one in chosen
+    ]
     return {"as_of": shown, "measures": lines}
 
 
@@ -72,6 +77,24 @@ def _basic_line(one: Measure, frame: pl.DataFrame, groups: pl.DataFrame | None, 
         "count": count,
         "why_missing": receivables.BASICS[one.slug].missing if value is None else None,
         "by": [{"key": key, "value": exact(found, one.unit, currency), "count": rests_on} for key, found, rests_on in lines],
+    }
+
+
+def _other_line(one: Measure, frame: pl.DataFrame, groups: pl.DataFrame | None, asked: Asked) -> dict[str, Any]:
+    parts = [] if groups is None else groups.partition_by("key", as_dict=True, include_key=False).items()
+    found = answers.whole(one.slug, frame, asked)
+    by = {str(key): answers.of_group(one.slug, part, asked) for (key,), part in parts}
+    return {
+        "slug": one.slug,
+        "value": exact(found.value, one.unit, asked.reporting_currency),
+        "unit": asked.reporting_currency if one.unit == "money" else one.unit,
+        "count": found.count,
+        "why_missing": found.missing,
+        "by": [
+            {"key": key, "value": exact(answer.value, one.unit, asked.reporting_currency), "count": answer.count}
+            for key, answer in sorted(by.items())
+            if answer is not None
+        ],
     }
 
 

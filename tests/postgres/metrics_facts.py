@@ -21,28 +21,21 @@ class Facts:
     def __init__(self, conn: Writing) -> None:
         self.conn = conn
 
-    def put(
-        self,
-        entity: str,
-        key: str,
-        *,
-        source: str = "erp",
-        version: int = 1,
-        changed_at: datetime = START,
-        recorded_at: datetime | None = None,
-        region: str = "EMEA",
-        **columns: Any,
-    ) -> None:
-        """One version of one record: it becomes current if it is the newest, else it goes to the history."""
+    def put(self, entity: str, key: str, **columns: Any) -> None:
+        """One version of one record: it becomes current if it is the newest, else it goes to the history.
+
+        Left out, `source` is erp, `version` 1, `region` EMEA, `changed_at` START and `recorded_at` the same as changed.
+        """
+        source, version, changed_at = columns.pop("source", "erp"), columns.pop("version", 1), columns.pop("changed_at", START)
         table, history = canonical.ENTITIES[entity], canonical.history_of(entity)
         row = {
             "source": source,
             "source_key": key,
             "source_version": version,
             "content_hash": version,
-            "region": region,
+            "region": "EMEA",
             "changed_at": changed_at,
-            "recorded_at": recorded_at or changed_at,
+            "recorded_at": changed_at,
             "raw_record_id": 0,
             "contract_version": 1,
             **columns,
@@ -107,11 +100,13 @@ class Facts:
         **columns: Any,
     ) -> None:
         """An invoice, known the day it is issued, and its payments, each known the day it clears."""
-        envelope = {name: columns.pop(name) for name in ("source", "region", "legal_entity", "backfilled") if name in columns}
-        stamp = {"changed_at": moment(issued), "recorded_at": moment(issued), **columns}
+        envelope: dict[str, Any] = {
+            name: columns.pop(name) for name in ("source", "region", "legal_entity", "backfilled") if name in columns
+        }
+        row: dict[str, Any] = {"status": "posted", "changed_at": moment(issued), "recorded_at": moment(issued), **envelope, **columns}
         self.put(
             "invoice", key, number=key, customer_key=customer, issue_date=issued, due_date=issued + timedelta(days=terms),
-            gross=Decimal(gross), currency=currency, **{"status": "posted", **envelope, **stamp},
+            gross=Decimal(gross), currency=currency, **row,
         )  # fmt: skip
         for number, (day, amount) in enumerate(paid):
             self.put(

@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from db.engine import reading, writing
+from metrics import refresh
+from metrics.catalog import CATALOG
 from metrics.frames import NOW as AS_IT_IS
 from metrics.frames import Bound, Question, Where, ask, end_of, known, source_knew
 from metrics.invoices import invoices
@@ -177,3 +179,32 @@ def test_overpaid_and_reversed_payments(engine: sa.Engine) -> None:
         frame = invoices(conn, reporting_currency="EUR")
     assert frame["cleared_on"].to_list() == [date(2026, 1, 20), None]
     assert frame["open_amount"].to_list() == [Decimal(0), Decimal(100)]
+
+
+def test_every_measure_of_the_catalogue_answers(engine: sa.Engine) -> None:
+    """Each slug gives a value or a reason, over an empty database, over facts now, by group, and as known at a past day."""
+    slugs = list(CATALOG)
+    with reading(engine) as conn:
+        nothing = report(conn, slugs=slugs, now=TODAY, reporting_currency="EUR")
+    assert all((line["value"] is None) == bool(line["why_missing"]) for line in nothing["measures"])
+    with writing(engine) as conn:
+        facts = Facts(conn)
+        facts.customer("C1", party=1, limit="100")
+        for number in range(9):
+            issued = date(2025, 11, 1) + timedelta(days=14 * number)
+            facts.invoice(f"I{number}", "C1", "50.00", issued, paid=[(issued + timedelta(days=40), "50.00")] if number < 5 else [])
+        facts.put(
+            "bank_balance", "B", account="A", balance_type="closing_booked", as_of_date=date(2026, 2, 1), amount=Decimal(9), currency="EUR"
+        )
+        refresh.refresh(conn, now=TODAY, reporting_currency="EUR")
+    with reading(engine) as conn:
+        now = report(conn, slugs=slugs, by="region", now=TODAY, reporting_currency="EUR")
+        past = report(conn, slugs=slugs, as_of=date(2026, 2, 1), now=TODAY, reporting_currency="EUR")
+    values = {line["slug"]: line["value"] for line in now["measures"]}
+    assert (values["exposure_breaches"], values["exposure_total"], values["cash_position"]) == (1, 200, 9)
+    assert values["kaplan_meier_median"] == 40
+    assert values["concentration_top10"] == 1
+    assert values["dso"] > values["best_possible_dso"] > 0
+    assert _line(now, "dso")["by"][0]["value"] == values["dso"]
+    assert {line["slug"]: line["value"] for line in past["measures"]}["exposure_total"] == 150
+    assert values["forecast_sync_share"] == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
@@ -23,14 +22,14 @@ def _reporting(amount: Decimal, rate: Decimal) -> Decimal:
 
 
 @st.composite
-def _lines(draw: st.DrawFn, **fixed: Any) -> pl.DataFrame:
+def _lines(draw: st.DrawFn) -> pl.DataFrame:
     rows = []
     for item in draw(st.sets(st.integers(0, 8), max_size=7)):
         amount, day = draw(_amounts), draw(_days)
         rows.append(
             {"source": "erp", "item_key": f"I{item}", "region": "EMEA", "category": "receivable", "expected_date": day, "early_date": day,
              "late_date": day, "amount": amount, "currency": draw(st.sampled_from(["EUR", "USD"])),
-             "amount_reporting": _reporting(amount, draw(_rates)), "confidence": "estimated", **fixed}
+             "amount_reporting": _reporting(amount, draw(_rates)), "confidence": "estimated"}
         )  # fmt: skip
     return pl.DataFrame(rows, schema=forecast.LINES)
 
@@ -48,7 +47,7 @@ def _actuals(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=variance.ACTUALS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_lines(), _actuals())
 def test_the_bridge_adds_up_exactly(lines: pl.DataFrame, actuals: pl.DataFrame) -> None:
     """Timing, fx, rest, unforecast and missed are the whole difference between actual and forecast, to the last decimal."""
@@ -56,20 +55,19 @@ def test_the_bridge_adds_up_exactly(lines: pl.DataFrame, actuals: pl.DataFrame) 
     assert sum(found.causes.values()) == found.actual - found.forecast
     assert sum(found.items["actual"]) == found.actual
     assert sum(found.items["forecast"]) == found.forecast
-    per_item = found.items.select(
-        sum(pl.col(cause).cast(pl.Decimal(38, 4)) for cause in variance.CAUSES).alias("all"), pl.col("actual") - pl.col("forecast")
-    )
-    assert per_item["all"].to_list() == per_item["actual"].to_list()
+    for row in found.items.iter_rows(named=True):
+        assert sum(row[cause] for cause in variance.CAUSES) == row["actual"] - row["forecast"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(_actuals(), _actuals(), _lines(), _lines())
 def test_the_sync_share_is_the_sum_of_its_records(seen: pl.DataFrame, real: pl.DataFrame, made: pl.DataFrame, due: pl.DataFrame) -> None:
     """The variance as known less the variance without delay equals the contributions of the late records, exactly."""
     found = variance.sync_share(seen, real, made, due, WINDOW)
     assert sum(found.contributions["amount"]) == found.amount
     no_delay = variance.sync_share(real, real, due, due, WINDOW)
-    assert (no_delay.amount, no_delay.contributions.height) == (0, 0)
+    assert no_delay.amount == 0
+    assert no_delay.contributions.is_empty()
 
 
 def _one_line(amount: str, day: date) -> pl.DataFrame:
