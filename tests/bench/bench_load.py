@@ -35,7 +35,7 @@ def run(bench: Bench) -> Iterator[Ratio]:
             merge(conn, invoice, history_of("invoice"), _hashed(ready), now=NOW)
 
     def floor() -> None:
-        _copy_on_conflict(url, prebuilt, columns)
+        copy_on_conflict(url, prebuilt, columns)
 
     def emptied(work: Callable[[], None]) -> Callable[[], float]:
         def timed() -> float:
@@ -75,7 +75,7 @@ def _plain(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://")
 
 
-def _copy_on_conflict(url: str, prebuilt: bytes, columns: list[str]) -> None:
+def copy_on_conflict(url: str, prebuilt: bytes, columns: list[str]) -> None:
     """The floor: bytes ready before the clock starts, one connection, one staging table, one statement."""
     names = ", ".join(columns)
     fresh = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in ("source", "source_key"))
