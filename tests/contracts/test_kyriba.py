@@ -248,3 +248,19 @@ def test_balances_are_asked_for_in_windows_of_31_days() -> None:
         assert spans[0][0] == case.now.date() - timedelta(days=80)
         assert spans[-1][1] == case.now.date()
         assert all(later[0] == earlier[1] + timedelta(days=1) for earlier, later in itertools.pairwise(spans))
+
+
+def test_an_unchanged_answer_brings_no_page() -> None:
+    """Asked again with nothing new, only the page that carries the cursor comes; a changed balance brings its own."""
+    with Balances() as case:
+        for n in range(1, 5):
+            case.put(f"k{n}", n, case.now - timedelta(days=1))
+        source = case.source()
+        cursor = list(source.pull("balances", None, now=case.now))[-1].cursor
+        quiet = list(source.pull("balances", cursor, now=case.now))
+        quiet = list(source.pull("balances", quiet[-1].cursor, now=case.now))
+        case.put("k1", 99, case.now - timedelta(days=1))
+        changed = list(source.pull("balances", quiet[-1].cursor, now=case.now))
+        source.close()
+        assert [str(page.name).split()[1] for page in quiet] == ["k4"]
+        assert [str(page.name).split()[1] for page in changed] == ["k1", "k4"]

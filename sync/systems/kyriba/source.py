@@ -28,7 +28,7 @@ STREAMS = (
 
 
 class KyribaSource:
-    """A tenant as a source. Cursors: accounts {"asked"}, balances {"through"} a date, cash flows {"since", "reach"} stamps in UTC."""
+    """A tenant as a source. Cursors: accounts {"asked"}, balances {"through"} a date and {"seen"} digests of the last answers, cash flows {"since", "reach"} stamps in UTC."""
 
     def __init__(self, connection: Connection, settings: Settings, session: Session) -> None:
         self._connection = connection
@@ -91,24 +91,30 @@ class KyribaSource:
                 return
 
     def _balances(self, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
-        """Every account in every window, oldest window first. The cursor moves when a window is whole; corrected days are read again."""
+        """Every account in every window, oldest window first. The cursor moves when a window is whole; corrected days are read again.
+
+        An answer of the newest window that is the same as last time brings no page, so that asking often costs little.
+        """
         companies = self._companies()
         today = now.astimezone(UTC).date()
-        spans = windows(self._first_day(cursor, today), today)
-        for start, end in spans:
+        known = dict((cursor or {}).get("seen") or {})
+        for start, end in windows(self._first_day(cursor, today), today):
+            seen: dict[str, str] = {}
             for place, code in enumerate(sorted(companies), start=1):
-                params = {"startDate": str(start), "endDate": str(end), "dateType": "VALUE", "actual": "true", "intraday": "true"}
-                answer = self._session.get(f"v1/cash-balances/accounts/{quote(code, safe='')}/balances", params)
-                self._of_account(answer, code)
+                answer = self._window(code, start, end)
+                seen[code] = hashlib.sha256(f"{start} {end} ".encode() + answer.body).hexdigest()[:24]
                 whole = place == len(companies)
-                yield self._page(
-                    answer,
-                    f"balances {code} {start} to {end}",
-                    companies,
-                    now,
-                    {"through": end.isoformat()} if whole else None,
-                    complete_until=now if whole and end == today else None,
-                )
+                if known.get(code) == seen[code] and not whole:
+                    continue
+                moved = {"through": end.isoformat(), "seen": seen} if whole else None
+                until = now if whole and end == today else None
+                yield self._page(answer, f"balances {code} {start} to {end}", companies, now, moved, complete_until=until)
+
+    def _window(self, code: str, start: date, end: date) -> Answer:
+        params = {"startDate": str(start), "endDate": str(end), "dateType": "VALUE", "actual": "true", "intraday": "true"}
+        answer = self._session.get(f"v1/cash-balances/accounts/{quote(code, safe='')}/balances", params)
+        self._of_account(answer, code)
+        return answer
 
     def _of_account(self, answer: Answer, code: str) -> None:
         """An answer about another account than the one asked for would hide the asked one's balances for good."""
