@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import json
 import logging
@@ -94,6 +95,12 @@ def _write_private(path: Path, content: dict[str, Any]) -> None:
     scratch.replace(path)
 
 
+def give_memory_back() -> None:
+    """Returns what a snapshot or the beginning has left unused, where the C library can: some 30 MB."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc: it stays with the process
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def bind(port: int) -> socket.socket:
     """A listening socket on loopback, on this port if it is free and on any other if not."""
     for wanted in (port, 0) if port else (0,):
@@ -177,6 +184,7 @@ class Sandbox:
         _write_private(self.state / "manifest.json", self.manifest)
         gc.collect()
         gc.freeze()
+        give_memory_back()
         ready()
         try:
             await self._live()
@@ -202,6 +210,7 @@ class Sandbox:
                 marked = now
             if now - saved >= SAVE_EVERY and not self.host.clock.frozen:
                 self.host.journal.save(self.host.world)
+                give_memory_back()
                 saved = time.monotonic()
 
     def stop(self) -> None:
