@@ -24,6 +24,7 @@ from sync.pull_pipeline import Arrived
 DRIFT_SHARE = 0.05
 """A stream of whose records more than this share lack a needed field is paused."""
 
+_DRIFT_CAUSES = ("missing_field", "bad_amount", "bad_date", "bad_time", "bad_value")
 ERP_SYSTEMS = ("sap_s4", "flat_files")
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +48,7 @@ def needs_customers(connection: Connection, offered: Iterable[Stream], stream: s
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a batch did. `stop`: a page that can't be believed, and may not be passed over, was met."""
+    """What a batch did. `stop`: the pull may not go on, because of a page that can't be passed over or because the schema drifted."""
 
     outcome: Outcome
     control_totals: tuple[ControlTotal, ...]
@@ -97,11 +98,11 @@ class Writer:
         refused = [(item, place) for item, place in zip(items, landed, strict=True) if item.refusal is not None]
         outcome = self._refuse(conn, refused, outcome, now)
         totals = self._totals(conn, items, landed, now)
-        stop = next((item.refusal for item, _ in refused if not self._stream.atomic), None)
-        cursor = self._advance(conn, items, outcome, stop)
+        unread = next((item.refusal for item, _ in refused if not self._stream.atomic), None)
+        cursor = self._advance(conn, items, outcome, unread)
         self._count(conn, len(items), outcome, cursor, now)
         self._sequence += len(items)
-        return Written(outcome, totals, stop)
+        return Written(outcome, totals, unread or self._drift(conn, items, outcome))
 
     def _setting(self, now: datetime) -> Setting:
         return Setting(
@@ -181,37 +182,43 @@ class Writer:
             "recorded_at": now,
         }
 
-    def _advance(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome, stop: DataError | None) -> str | None:
+    def _advance(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome, unread: DataError | None) -> str | None:
         """Moves the cursor to the last page's, unless a page had to be left unread; returns it as JSON text."""
-        believed = items if stop is None else items[: next(index for index, item in enumerate(items) if item.refusal is not None)]
+        believed = items if unread is None else items[: next(index for index, item in enumerate(items) if item.refusal is not None)]
         cursors = [item.page.cursor for item in believed if item.page.cursor is not None]
         stamps = [item.page.complete_until for item in believed if item.page.complete_until is not None]
-        seen: dict[str, str] = {}
-        for item in items:
-            if item.mapped is not None and item.mapped.records:
-                seen.update(item.mapped.fields_seen)
-        self._note_drift(conn, seen, outcome)
         cursor = None if self._handed or not cursors else cursors[-1]
         progress = streams.Progress(
             cursor=cursor,
             complete_until=None if self._handed else max(stamps, default=None),
             newest_changed_at=outcome.newest_changed_at,
             records=outcome.counts.received,
-            fields_seen=seen,
+            fields_seen=_fields(items),
         )
         streams.advance(conn, self._connection.name, self._stream.name, progress)
         return None if cursor is None else json.dumps(dict(cursor))
 
-    def _note_drift(self, conn: Writing, seen: dict[str, str], outcome: Outcome) -> None:
-        """A field that is new is written down; when a needed one went missing on too many records, the stream is paused."""
-        added = sorted(set(seen) - set(self._fields_seen)) if self._fields_seen else []
-        self._fields_seen = {**self._fields_seen, **seen}
-        if added:
-            _log.info("new fields", connection=self._connection.name, stream=self._stream.name, fields=added)
-        drifted = outcome.causes.get("schema_drift", 0)
-        if drifted and drifted > DRIFT_SHARE * max(outcome.counts.received, 1):
-            words = f"schema drift: {drifted} of {outcome.counts.received} records lack or changed a field that is needed"
-            streams.pause(conn, self._connection.name, self._stream.name, words)
+    def _drift(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome) -> DataError | None:
+        """A field that is new is only written down. When a needed one went missing or changed on too many records, the stream is
+        paused once they are quarantined: the rest of the source would fail alike.
+        """
+        seen, known = _fields(items), self._fields_seen
+        self._fields_seen = {**known, **seen}
+        where = {"connection": self._connection.name, "stream": self._stream.name}
+        if not known or not seen:
+            return None
+        if added := sorted(set(seen) - set(known)):
+            _log.info("new fields", fields=added, **where)
+        pages = [item.mapped.fields_seen for item in items if item.mapped is not None and item.mapped.records]
+        gone = sorted({name for page in pages for name in known if name not in page})
+        retyped = sorted({name for page in pages for name, kind in page.items() if known.get(name, kind) != kind})
+        suspects = ("schema_drift", *(_DRIFT_CAUSES if gone or retyped else ()))
+        drifted = sum(outcome.causes.get(cause, 0) for cause in suspects)
+        if drifted <= DRIFT_SHARE * outcome.counts.received:
+            return None
+        words = f"schema drift: {drifted} of {outcome.counts.received} records can't be read; gone: {gone}; changed: {retyped}"
+        streams.pause(conn, self._connection.name, self._stream.name, words)
+        return DataError(words, cause="schema_drift", evidence={"gone": gone, "changed": retyped})
 
     def _count(self, conn: Writing, pages: int, outcome: Outcome, cursor: str | None, now: datetime) -> None:
         conn.execute(
@@ -234,3 +241,12 @@ class Writer:
                 **outcome.counts.as_dict(),
             },
         )
+
+
+def _fields(items: Sequence[Arrived]) -> dict[str, str]:
+    """The fields that these pages' records carried, with their kinds."""
+    seen: dict[str, str] = {}
+    for item in items:
+        if item.mapped is not None and item.mapped.records:
+            seen.update(item.mapped.fields_seen)
+    return seen

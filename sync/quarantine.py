@@ -85,7 +85,7 @@ def add(conn: Writing, place: Place, rejects: pl.DataFrame, *, now: datetime, ki
 
 
 # Equalities only: ten thousand rejects of one fingerprint must be joined by hash. A record without a key is its bytes.
-_KEY = "coalesce({0}.source_key, {0}.raw_record_id::text, '')"
+_KEY = "coalesce(nullif({0}.source_key, ''), {0}.raw_record_id::text, '')"
 _SAME = (
     "e.connection = :connection and e.fingerprint = r.fingerprint and e.kind = r.kind"
     f" and coalesce(e.entity, '') = coalesce(r.entity, '') and {_KEY.format('e')} = {_KEY.format('r')}"

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.engine import Reading, Writing
-from sync.connections import Connection
+from db.engine import Reading, Writing, reading
+from sync.connections import Connection, Landscape
 from sync.ports import Cursor, Stream
 
 
@@ -197,3 +197,71 @@ def set_paused(conn: Writing, connection: Connection, stream: str | None, *, pau
     if paused:
         return pause(conn, connection.name, stream, reason)
     return resume(conn, connection.name, stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stream in a list of them: its settings, how far it is, and its last word. Times as in State."""
+
+    connection: str
+    system: str
+    region: str
+    stream: str
+    state: str
+    every_seconds: int
+    freshness_minutes: int
+    last_success_at: datetime | None
+    newest_changed_at: datetime | None
+    complete_until: datetime | None
+    records_total: int
+    last_error: str | None
+    words: str | None
+
+
+def overview(engine: sa.Engine, landscape: Landscape, *, now: datetime) -> list[Line]:
+    """Every stream of every configured connection that was ever registered; one that never was says `never pulled`.
+
+    `now` is business time: a stream whose last success is older than its freshness target is `late`.
+    """
+    with reading(engine) as conn:
+        rows = conn.execute(sa.text("select * from process.stream order by connection, stream")).all()
+    lines: list[Line] = []
+    for connection in landscape.connections:
+        mine = [row for row in rows if row.connection == connection.name]
+        for row in mine:
+            settings = connection.stream(row.stream)
+            words = row.paused_reason if row.is_paused else row.last_error
+            lines.append(
+                Line(
+                    connection=connection.name,
+                    system=connection.system,
+                    region=connection.region,
+                    stream=row.stream,
+                    state=_state_of(row, now - timedelta(minutes=settings.freshness_minutes)),
+                    every_seconds=settings.every_seconds,
+                    freshness_minutes=settings.freshness_minutes,
+                    last_success_at=row.last_success_at,
+                    newest_changed_at=row.newest_changed_at,
+                    complete_until=row.complete_until,
+                    records_total=row.records_total,
+                    last_error=row.last_error,
+                    words=words,
+                )
+            )
+        if not mine:
+            settings = connection.defaults
+            lines.append(
+                Line(connection.name, connection.system, connection.region, "", "never pulled", settings.every_seconds,
+                     settings.freshness_minutes, None, None, None, 0, None, None)
+            )  # fmt: skip
+    return lines
+
+
+def _state_of(row: Any, fresh_after: datetime) -> str:
+    if row.is_paused:
+        return "paused"
+    if row.last_error is not None:
+        return "failing"
+    if row.last_success_at is None:
+        return "never pulled" if row.records_total == 0 else "first pull"
+    return "late" if row.last_success_at < fresh_after else "live"

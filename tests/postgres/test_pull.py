@@ -207,3 +207,21 @@ def test_a_record_that_the_database_refuses_is_alone(engine: sa.Engine, clock: F
     result = pull(engine, source, "invoices", clock, connection=connection(require_customer=False))
     assert (result.counts.promoted, result.counts.quarantined) == (19, 1)
     assert rows(engine, "select cause, source_key from process.exception") == [("malformed_record", "I13")]
+
+
+def test_schema_drift_pauses_the_stream(engine: sa.Engine, clock: FixedClock) -> None:
+    """When a needed field is gone from a page, its records are quarantined with their bytes landed, and the stream is paused."""
+    source = MemorySource({"customers": [[customer(f"C{n}") for n in range(10)]]})
+    pull(engine, source, "customers", clock)
+    gone = [{name: value for name, value in customer(f"C{n}", 2).items() if name != "source_key"} | {"source_key": ""} for n in range(10)]
+    for record in gone:
+        del record["name"]
+    source.pages["customers"] += [gone, [customer("C77")]]
+    result = pull(engine, source, "customers", clock)
+    assert result.state == "failed"
+    row = rows(engine, "select is_paused, paused_reason, cursor from process.stream where stream = 'customers'")[0]
+    assert row.is_paused
+    assert "schema drift: 10 of 11 records" in row.paused_reason
+    assert "gone: ['name']" in row.paused_reason
+    assert rows(engine, "select count(*) from raw.page")[0][0] == 3
+    assert rows(engine, "select count(*), min(cause) from process.exception")[0] == (10, "missing_field")
