@@ -1,4 +1,4 @@
-"""Money: exact decimals with an ISO 4217 currency, in Python, in Postgres and in Polars.
+"""Money: exact decimals with an ISO 4217 currency, in Python and in Polars; `db.money_column` has the type of a database column.
 
 Nothing here rounds silently: an amount that doesn't fit is refused, never adjusted. Amounts are numeric(19,4)
 in the database; a currency's own exponent (0 for JPY, 2 for EUR, 3 for BHD) is checked separately.
@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import polars as pl
-import sqlalchemy as sa
-from sqlalchemy.types import TypeDecorator
 
 PRECISION = 19
 SCALE = 4
@@ -115,28 +112,6 @@ class Money:
         if other.currency != self.currency:
             raise MoneyInvalid(f"{self.currency} and {other.currency} don't add up without a rate")
         return other
-
-
-class Amount(TypeDecorator[Decimal]):
-    """numeric(19,4) that refuses on the way in what the database would round or take: NaN, infinities, floats."""
-
-    impl = sa.Numeric(PRECISION, SCALE)
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Decimal | None:  # noqa: ARG002
-        return None if value is None else exact(value)
-
-    def process_literal_param(self, value: Decimal | None, dialect: sa.Dialect) -> str:  # noqa: ARG002
-        return "NULL" if value is None else str(exact(value))
-
-    def coerce_compared_value(self, op: Any, value: Any) -> Any:  # noqa: ARG002
-        """Comparisons with an amount are bound as amounts, so they refuse the same values."""
-        return self
-
-
-def amount_check(column: str) -> sa.CheckConstraint:
-    """A CHECK that keeps NaN out of `column`: `>= 0` alone lets it pass; infinities overflow the precision."""
-    return sa.CheckConstraint(f"{column} <> 'NaN'", name=f"{column}_finite")
 
 
 def parse_amount(text: pl.Expr) -> pl.Expr:

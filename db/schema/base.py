@@ -8,7 +8,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from db.money import Amount, amount_check
+from db.money_column import Amount, amount_check
 
 SCHEMAS = ("raw", "canonical", "process", "measure", "governance")
 

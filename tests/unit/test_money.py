@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from db.money import AMOUNT, Amount, Money, MoneyInvalid, currencies, decimals, exact, exponent, fits_currency, parse, parse_amount
+from db.money import AMOUNT, Money, MoneyInvalid, currencies, decimals, exact, exponent, fits_currency, parse, parse_amount
+from db.money_column import Amount
 
 amounts = st.decimals(min_value=-(10**15) + 1, max_value=10**15 - 1, places=4, allow_nan=False, allow_infinity=False)
 

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from sync.connections import Connection
 from sync.errors import AuthError, TransientError
 from sync.http import Answer, Client
+from sync.systems.kyriba.answers import Listing, TokenExpired, explain, listing
 from sync.systems.kyriba.settings import Settings
-from sync.systems.kyriba.wire import Listing, TokenExpired, explain, listing
 
 LISTING_PAGES_MAX = 200
 

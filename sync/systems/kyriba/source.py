@@ -12,10 +12,11 @@ from sync.connections import Connection
 from sync.errors import DataError, PermanentError, SourceError, TransientError
 from sync.http import Answer
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
+from sync.systems.kyriba.answers import Listing
 from sync.systems.kyriba.client import LISTING_PAGES_MAX, Session
 from sync.systems.kyriba.mapping import map_page
 from sync.systems.kyriba.settings import Settings
-from sync.systems.kyriba.wire import Listing, context, stamps, windows
+from sync.systems.kyriba.wire import context, stamps, windows
 from sync.watermark import Mark
 from sync.wire_frames import decode, split
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sync.connections import Connection
 from sync.errors import AuthError, TransientError
 from sync.http import Answer, Client, error_of, wall_clock
+from sync.systems.salesforce.answers import SessionExpired, explain, limit_of
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import SessionExpired, explain, limit_of
 
 
 class Session:

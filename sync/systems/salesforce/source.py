@@ -9,10 +9,11 @@ from sync.connections import Connection
 from sync.errors import AuthError, DataError, PermanentError, SourceError, TransientError
 from sync.http import Answer
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
+from sync.systems.salesforce.answers import SessionExpired
 from sync.systems.salesforce.client import Session
 from sync.systems.salesforce.mapping import map_page
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import FIELDS_HEADER, Reading, SessionExpired, newest_stamp, readings, soql
+from sync.systems.salesforce.wire import FIELDS_HEADER, Reading, newest_stamp, readings, soql
 from sync.watermark import Mark
 from sync.wire_frames import Split, split
 

@@ -13,9 +13,9 @@ import msgspec
 from sync.connections import Connection
 from sync.errors import PermanentError, TransientError
 from sync.ports import Order, Receipt
+from sync.systems.salesforce.answers import RowLocked, several_fit
 from sync.systems.salesforce.client import Session
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import RowLocked, several_fit
 
 LOCKED_PAUSE_SECONDS = 1.0
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -16,9 +16,10 @@ from sync.connections import ConfigError, Connection, Landscape, LegalEntity
 from sync.errors import AuthError, DataError, PermanentError, SourceError
 from sync.http import Answer
 from sync.ports import Mapped, Page
+from sync.systems.kyriba.answers import TokenExpired, explain
 from sync.systems.kyriba.mapping import map_page
 from sync.systems.kyriba.settings import settings_of
-from sync.systems.kyriba.wire import TokenExpired, context, explain, reference_of, windows
+from sync.systems.kyriba.wire import context, reference_of, windows
 from sync.watermark import Mark
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)

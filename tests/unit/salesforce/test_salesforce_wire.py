@@ -14,9 +14,10 @@ from sync.connections import ConfigError, Connection, Landscape, LegalEntity
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
 from sync.http import Answer
 from sync.ports import Mapped, Page
+from sync.systems.salesforce.answers import RowLocked, SessionExpired, explain, limit_of
 from sync.systems.salesforce.mapping import map_page
 from sync.systems.salesforce.settings import settings_of
-from sync.systems.salesforce.wire import RowLocked, SessionExpired, explain, limit_of, newest_stamp, readings, soql
+from sync.systems.salesforce.wire import newest_stamp, readings, soql
 
 LANDSCAPE = Landscape(legal_entities=(LegalEntity(code="US01", name="Meridian Inc", region="NA", currency="USD"),))
 
