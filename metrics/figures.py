@@ -12,12 +12,28 @@ from metrics.frames import end_of, known, run
 from metrics.invoices import invoices
 
 HISTORY_DAYS = 60
+LATENCY_EVERY = timedelta(minutes=30)
 _PAST = ("open_count", "open_total", "overdue_count", "overdue_total")
 
 
-def put_today(conn: Writing, *, now: datetime, reporting_currency: str) -> None:
-    """Write today's figures (business day of `now`, UTC) from the read models; the day's last writing stays as its figure."""
+def put_today(conn: Writing, *, now: datetime, reporting_currency: str, afresh: bool = False) -> None:
+    """Write today's figures (business day of `now`, UTC) from the read models; the day's last writing stays as its figure.
+
+    Amounts and counts follow every refresh. Percentiles over 90 days hardly move within a day and cost a reading of all invoices
+    cleared in them: they follow every LATENCY_EVERY, or at once when `afresh`.
+    """
     run(conn, "put_figures", now=now, on_date=now.date(), reporting=reporting_currency)
+    if afresh or _latency_is_due(conn, now):
+        run(conn, "put_latency_figures", now=now, on_date=now.date())
+
+
+def _latency_is_due(conn: Writing, now: datetime) -> bool:
+    row = (
+        driver(conn)
+        .execute("select max(computed_at) from measure.figure where slug = 'invoice_to_payment_p50' and on_date = %s", [now.date()])
+        .fetchone()
+    )
+    return row is None or row[0] is None or not timedelta(0) <= now - row[0] < LATENCY_EVERY
 
 
 def is_new_day(conn: Writing, now: datetime) -> bool:

@@ -81,7 +81,7 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
     groups, parties = _refresh_invoices(conn, marks.invoices, customers, reporting_currency)
     _put_latency(conn, groups, now)
     # Overnight limits expire, items fall due and rates change: once a day everybody is looked at.
-    opened, cleared = _refresh_exposure(conn, None if new_day else sorted(parties), now, reporting_currency)
+    opened, cleared = put_exposure(conn, None if new_day else sorted(parties), now=now, reporting_currency=reporting_currency)
     if marks.balance:
         _refresh_cash(conn, reporting_currency)
     made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
@@ -110,10 +110,10 @@ def rebuild(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Ref
         driver(conn).execute("delete from measure.latency_rollup")
         groups = _groups(conn, None)
         _put_latency(conn, groups, now)
-        opened, cleared = _refresh_exposure(conn, None, now, reporting_currency)
+        opened, cleared = put_exposure(conn, None, now=now, reporting_currency=reporting_currency)
         _refresh_cash(conn, reporting_currency)
         made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
-        figures.put_today(conn, now=now, reporting_currency=reporting_currency)
+        figures.put_today(conn, now=now, reporting_currency=reporting_currency, afresh=True)
         return Refreshed(invoices=invoices, groups=len(groups), opened=opened, cleared=cleared, forecast_run=made)
 
 
@@ -185,13 +185,13 @@ def _put_latency(conn: Writing, groups: Iterable[_Group], now: datetime) -> None
     execute(conn, "put_latency", weeks=weeks, group_regions=regions, entities=entities, currencies=currencies, now=now)
 
 
-def _refresh_exposure(
-    conn: Writing, parties: list[int] | None, now: datetime, reporting: str
+def put_exposure(
+    conn: Writing, parties: list[int] | None, *, now: datetime, reporting_currency: str
 ) -> tuple[tuple[Episode, ...], tuple[Episode, ...]]:
     """Exposure of these parties (None: all) and their breach episodes; returns those opened and those cleared."""
     if parties is not None and not parties:
         return (), ()
-    execute(conn, "put_exposure", parties=parties, on_date=now.date(), reporting=reporting, now=now)
+    execute(conn, "put_exposure", parties=parties, on_date=now.date(), reporting=reporting_currency, now=now)
     given = {"parties": parties, "now": now}
     cleared = driver(conn).execute(statement("clear_breaches"), given).fetchall()
     opened = [row[:-1] for row in driver(conn).execute(statement("open_breaches"), given) if row[-1]]

@@ -3,11 +3,14 @@
 with wanted as (
   select * from unnest(%(weeks)s::date[], %(group_regions)s::text[], %(entities)s::text[], %(currencies)s::text[])
     as w (week, region, legal_entity, currency)
-), member as (
+), member as (  -- offset 0 keeps each group a walk along its own stretch of the index, however many invoices there are
   select w.week, w.region, w.legal_entity, w.currency, f.cleared_on, f.due_date, f.gross_reporting, f.is_disputed, f.days_to_pay
-  from wanted w join measure.invoice_fact f
-    on f.week = w.week and f.region = w.region and coalesce(f.legal_entity, '') = w.legal_entity and f.currency = w.currency
-  where not f.is_credit
+  from wanted w cross join lateral (
+    select i.cleared_on, i.due_date, i.gross_reporting, i.is_disputed, i.days_to_pay from measure.invoice_fact i
+    where i.week = w.week and i.region = w.region and coalesce(i.legal_entity, '') = w.legal_entity and i.currency = w.currency
+      and not i.is_credit
+    offset 0
+  ) f
 ), grouped as (
   select week, region, legal_entity, currency, count(*) as invoices, count(cleared_on) as cleared,
          count(*) filter (where cleared_on > due_date) as late, count(*) filter (where is_disputed) as disputed,

@@ -146,9 +146,9 @@ def test_touched_groups_equal_a_rebuild(engine: sa.Engine) -> None:
     for step in range(1, 5):
         with writing(engine) as conn:
             _random_world(Facts(conn), dice, step)
-        _refresh(engine)
+        _refresh(engine, NOW + timedelta(hours=step))
     by_marks = _models(engine)
-    refresh.rebuild(engine, now=NOW, reporting_currency="EUR")
+    refresh.rebuild(engine, now=NOW + timedelta(hours=4), reporting_currency="EUR")
     assert by_marks == _models(engine)
     assert all(by_marks.values())
 
