@@ -1,11 +1,12 @@
 """Accounting items are pulled so that every page can be understood alone: whole payment documents, the bills that they name,
-and what has been paid on cleared bills so far. The cube's stamps are days, so each pull reads the last days again; what has not
-changed since the pull before is left out.
+and what has been paid on cleared bills so far. The cube's stamps are days, so each pull reads the last days again, and now and
+then everything; what has not changed since it was last delivered is left out.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from sync.systems.sap_s4.wire import ITEMS
 
 ORDER = "CompanyCode,FiscalYear,AccountingDocument,AccountingDocumentItem"
 CUSTOMER_ITEMS = "FinancialAccountType eq 'D'"
+REMEMBERED_MAX = 300_000
+"""Items whose digests one connection's memory holds; beyond that only the last pull's."""
 
 
 class Line(msgspec.Struct):
@@ -100,7 +103,7 @@ class Items:
 
 @dataclass
 class _Memory:
-    """What the last pull of this process has delivered: digests by company and key, true while the cursor is the one it gave."""
+    """What this process has delivered: digests by company and key, true while the cursor is the one that it gave last."""
 
     mark: str = ""
     digests: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -125,20 +128,20 @@ class Ledger:
         full_at = datetime.fromisoformat(cursor["full_at"]) if cursor else None
         full = full_at is None or not now - timedelta(hours=self._settings.full_hours) < full_at <= now
         since = None if full or cursor is None else self._since(cursor, now)
-        known = self._memory.digests if cursor is not None and not full and cursor.get("mark") == self._memory.mark else {}
+        known = self._memory.digests if cursor is not None and cursor.get("mark") == self._memory.mark else {}
         seen: dict[str, dict[str, bytes]] = {}
         held: Page | None = None
         for company in self._settings.company_codes or (None,):
             items = self._read(company, since)
-            digests = {key: hashlib.sha256(body).digest() for key, body in items.raw.items()}
-            seen[company or ""] = digests
+            digests = {key: hashlib.blake2b(body, digest_size=12).digest() for key, body in items.raw.items()}
             before = known.get(company or "", {})
+            seen[company or ""] = {**before, **digests} if len(before) + len(digests) <= REMEMBERED_MAX else digests
             changed = [key for key, digest in digests.items() if before.get(key) != digest]
-            for body in self._bodies(items, changed, whole=since is None):
+            for body in self._bodies(items, changed, all_held=since is None, first=cursor is None):
                 if held is not None:
                     yield held
                 held = self._page(body, now)
-        mark = f"{now.astimezone(UTC).isoformat()}#{len(seen)}"
+        mark = secrets.token_hex(8)
         at = now if full or full_at is None else full_at
         moved = {"since": now.astimezone(UTC).isoformat(), "full_at": at.astimezone(UTC).isoformat(), "mark": mark}
         last = held or self._page(_body([], Beside({}, {}, whole=False)), now)
@@ -165,41 +168,33 @@ class Ledger:
             items.add(got.split.records)
         return items
 
-    def _bodies(self, items: Items, changed: Sequence[str], *, whole: bool) -> Iterator[bytes]:
-        """Pages of the changed items with all that belongs to them, cut between documents."""
+    def _bodies(self, items: Items, changed: Sequence[str], *, all_held: bool, first: bool) -> Iterator[bytes]:
+        """Pages of the changed items with all that belongs to them, cut between documents. `all_held`: everything was read."""
         if not changed:
             return
-        delivered = list(changed) if whole else self._completed(items, changed)
-        paid = _paid(items, self._settings) if whole else self._looked_up(items, delivered)
-        if whole:
-            self._complete_references(items, delivered)
+        delivered = self._completed(items, changed, all_held=all_held)
+        paid = _paid(items, self._settings) if all_held else self._looked_up(items, delivered)
         invoices = {line.doc: line.BillingDocument for line in items.lines.values() if line.BillingDocument}
         page: list[str] = []
         for key in sorted(set(delivered)):
             line = items.lines[key]
             if page and line.doc != items.lines[page[-1]].doc and len(page) >= self._settings.page_size:
-                yield _assembled(items, page, invoices, paid, whole=whole)
+                yield _assembled(items, page, invoices, paid, whole=first)
                 page = []
             page.append(key)
         if page:
-            yield _assembled(items, page, invoices, paid, whole=whole)
+            yield _assembled(items, page, invoices, paid, whole=first)
 
-    def _completed(self, items: Items, changed: Sequence[str]) -> list[str]:
+    def _completed(self, items: Items, changed: Sequence[str], *, all_held: bool) -> list[str]:
         """The changed items, the rest of their payment documents, and the bills that these name: they may be settled anew."""
         payments = {items.lines[key].doc for key in changed if not items.lines[key].BillingDocument and items.lines[key].AccountingDocument}
-        self._fetch(items, payments)
+        if not all_held:
+            self._fetch(items, payments)
         parts = items.of(payments)
-        named = {items.lines[key].names for key in parts}
-        bills = {doc for doc in named if doc is not None}
-        held = {line.doc for line in items.lines.values()}
-        self._fetch(items, bills - held)
-        return [*dict.fromkeys([*changed, *parts, *(key for key in items.of(bills) if items.lines[key].BillingDocument)])]
-
-    def _complete_references(self, items: Items, delivered: Sequence[str]) -> None:
-        """Looks up bills that payments name but a full read has not found: of years before the first one asked for."""
-        named = {items.lines[key].names for key in delivered if not items.lines[key].BillingDocument}
-        held = {line.doc for line in items.lines.values()}
-        self._fetch(items, {doc for doc in named if doc is not None} - held)
+        bills = {doc for doc in (items.lines[key].names for key in parts) if doc is not None}
+        # Even when everything was read a bill may be of a year before the first one asked for.
+        self._fetch(items, bills - {line.doc for line in items.lines.values()})
+        return list(dict.fromkeys([*changed, *parts, *(key for key in items.of(bills) if items.lines[key].BillingDocument)]))
 
     def _looked_up(self, items: Items, delivered: Sequence[str]) -> dict[str, Decimal]:
         """What payments have paid on the cleared bills among the delivered items."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -38,6 +39,8 @@ STREAMS = (
     Stream("billing_documents", ("invoice",), Capabilities(hints=True)),
     Stream("accounting_items", ("payment", "payment_application", "gl_posting"), Capabilities(snapshot=True)),
 )
+NOTHING = b'{"d":{"results":[]}}'
+"""Stands for a last page that is as it was."""
 PROFORMA = "SDDocumentCategory ne 'U'"
 """Pro forma documents are no receivables."""
 
@@ -64,7 +67,7 @@ class S4Source:
         if stream == "accounting_items":
             return Ledger(self._connection.name, self._settings, self._session).pages(cursor, now=now)
         if stream == "credit_accounts":
-            return self._credit(now)
+            return self._credit(cursor, now)
         if stream == "customers":
             return self._customers(cursor, now)
         known = ", ".join(one.name for one in STREAMS)
@@ -123,12 +126,19 @@ class S4Source:
     def _credit_set(self) -> EntitySet:
         return credit_accounts(self._settings, CREDIT_NEEDED, CREDIT_WANTED)
 
-    def _credit(self, now: datetime) -> Iterator[Page]:
-        """All credit accounts, each time: their stamp is a day and exists only for the limit."""
-        entity_set = self._credit_set()
-        query = Query(entity_set, "BusinessPartner,CreditSegment", _by("BusinessPartner"))
+    def _credit(self, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
+        """All credit accounts, each time: their stamp is a day and exists only for the limit. A page that is as it was is left out."""
+        known: Sequence[str] = cursor.get("pages", ()) if cursor else ()
+        digests: list[str] = []
+        query = Query(self._credit_set(), "BusinessPartner,CreditSegment", _by("BusinessPartner"))
         for got, last in _with_last(self._session.read(query)):
-            yield self._page(entity_set, got.body, {"read_at": now.astimezone(UTC).isoformat()} if last else None, now, last=last)
+            digests.append(hashlib.sha256(b",".join(bytes(record) for record in got.split.records)).hexdigest()[:16])
+            same = known[len(digests) - 1 : len(digests)] == digests[-1:]
+            if last:
+                mark = {"read_at": now.astimezone(UTC).isoformat(), "pages": digests}
+                yield self._page(query.entity_set, NOTHING if same else got.body, mark, now, last=True)
+            elif not same:
+                yield self._page(query.entity_set, got.body, None, now, last=False)
 
     def _customers(self, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
         """Business partners that are customers, changed since the cursor's day or, now and then, all of them: changes of terms
