@@ -51,6 +51,13 @@ class Budget:
         """Calls used, by the higher of the two counts."""
         return max(self.counted, self.told_used or 0)
 
+    @property
+    def standing(self) -> tuple[int, int | None]:
+        """(used, limit): the system's own count where it tells one, else ours against the connection's budget."""
+        if self.told_used is not None:
+            return self.told_used, self.told_limit
+        return self.counted, self.limit
+
     def count(self, now: datetime) -> None:
         """One call more; raises QuotaError, retry at midnight UTC, when the connection's own daily budget is used up."""
         today = now.date().isoformat()

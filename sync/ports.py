@@ -188,3 +188,12 @@ class Probing(Protocol):
     """A source that can prove its address, credentials, permissions and fields."""
 
     def probe(self, *, now: datetime) -> Iterator[Finding]: ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A source whose system counts calls."""
+
+    def calls(self) -> tuple[int, int | None]:
+        """Calls used and the limit they count against, by the system's own word or ours; None when no limit is known."""
+        ...

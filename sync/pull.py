@@ -24,7 +24,7 @@ from db.engine import Writing, writing
 from sync import crash, leases, pull_batch, quarantine, streams
 from sync.connections import Connection, Landscape
 from sync.errors import MAX_ATTEMPTS, SourceError, TransientError, decide_retry
-from sync.ports import ControlTotal, Filing, Page, Source, Stream
+from sync.ports import ControlTotal, Filing, Metered, Page, Source, Stream
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
 
@@ -277,6 +277,8 @@ class _Pull:
                 every = timedelta(seconds=settings.every_seconds)
                 streams.succeeded(conn, self._connection.name, self._stream.name, now=now, every=every)
                 quarantine.recovered(conn, self._connection.name, self._stream.name, now=now)
+                if isinstance(self._source, Metered):
+                    streams.note_calls(conn, self._connection.name, self._stream.name, *self._source.calls())
                 if state.breaker_open_until_wall is not None:
                     self._tell(conn, "sync.recovered", run_id, now, {})
             _end_run(conn, run_id, "done", self._result, now)

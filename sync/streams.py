@@ -134,6 +134,14 @@ def succeeded(conn: Writing, connection: str, stream: str, *, now: datetime, eve
     )
 
 
+def note_calls(conn: Writing, connection: str, stream: str, used: int, limit: int | None) -> None:
+    """Writes down how many calls of how many the connection has used, as its system or we count them."""
+    conn.execute(
+        sa.text("update process.stream set budget = cast(:budget as jsonb) where connection = :connection and stream = :stream"),
+        {"connection": connection, "stream": stream, "budget": json.dumps({"used": used, "limit": limit})},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """How a pull ended badly: the error in words, its kind, how long to wait, and whether the stream counts as delayed."""

@@ -14,7 +14,7 @@ import sandbox
 from sandbox import Running
 from sync.connections import Connection
 from sync.errors import AuthError, DataError, PermanentError, QuotaError, SourceError, TransientError, UnknownOutcome
-from sync.ports import Cursor, Mapped, Order, Source
+from sync.ports import Cursor, Mapped, Metered, Order, Source
 from sync.systems.salesforce import make_source, make_target
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pull
@@ -292,6 +292,15 @@ def test_the_probe_says_what_is_well_and_what_is_not(box: Running, org: Connecti
     lame.close()
     assert unwell
     assert all("Nothing__c" in finding.words for finding in unwell)
+
+
+def test_calls_are_counted_by_the_orgs_own_word(box: Running, source: Source) -> None:
+    """Every answer says how many calls are used of how many; the source passes it on."""
+    _all(source, box)
+    assert isinstance(source, Metered)
+    used, limit = source.calls()
+    assert used > 0
+    assert limit == 100_000
 
 
 def test_regions_follow_the_legal_entity_and_the_country(box: Running, org: Connection) -> None:

@@ -55,6 +55,10 @@ class KyribaSource:
         """Pure; see mapping.map_page."""
         return map_page(stream, page, self._settings)
 
+    def calls(self) -> tuple[int, int | None]:
+        """Calls used and their limit; see sync.http_gate.Budget."""
+        return self._session.client.gate.budget.standing
+
     def close(self) -> None:
         self._session.close()
 

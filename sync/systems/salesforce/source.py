@@ -56,6 +56,10 @@ class SalesforceSource:
         """Pure; see mapping.map_page."""
         return map_page(self._reading(stream).stream, page, self._settings)
 
+    def calls(self) -> tuple[int, int | None]:
+        """Calls used and their limit; see sync.http_gate.Budget."""
+        return self._session.client.gate.budget.standing
+
     def close(self) -> None:
         self._session.close()
 
