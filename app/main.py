@@ -1,4 +1,4 @@
-"""The dashboard's root: who you are, which pages you have. Run by `tidegate up`, or with `streamlit run app/main.py`."""
+"""The dashboard's root: who you are, which pages you have. Run by `tidegate up` or `tidegate dashboard`."""
 
 from __future__ import annotations
 

@@ -56,8 +56,11 @@ def _pick(row: dict[str, Any]) -> None:
 
 
 def _journey(desk: Desk, number: str) -> None:
-    seen = frame.ask(lambda: desk.journey(number, frame.known_at()), of="The journey")
+    answer = frame.ask(lambda: (desk.journey(number, frame.known_at()),), of="The journey")
     st.button("Back to the search", key="journeys.back", on_click=links.set_params, args=({"number": None, records.PARAM: None},))
+    if answer is None:
+        return
+    (seen,) = answer
     if seen is None:
         frame.empty("There is no journey for this number.", "It may not have arrived yet, or it lies in a region that is not yours.")
         return

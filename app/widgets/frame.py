@@ -65,12 +65,11 @@ def head(desk: Desk, title: str, question: str, *, can_look_back: bool = True) -
 
 def _look_back(desk: Desk) -> None:
     moment = (known_at() or desk.now()).astimezone(zone())
-    with st.popover("Known at", help="Show the page as it was known at a past time"):
-        with st.form("known_at.form", border=False):
-            day = st.date_input("Date", moment.date(), format="YYYY-MM-DD", key="known_at.day", max_value=desk.now().astimezone(zone()).date())
-            clock = st.time_input("Time", moment.time().replace(second=0, microsecond=0), key="known_at.time", step=300)
-            if st.form_submit_button("Show", key="known_at.show", type="primary"):
-                _know_at(day, clock)
+    with st.popover("Known at", help="Show the page as it was known at a past time"), st.form("known_at.form", border=False):
+        day = st.date_input("Date", moment.date(), format="YYYY-MM-DD", key="known_at.day", max_value=desk.now().astimezone(zone()).date())
+        clock = st.time_input("Time", moment.time().replace(second=0, microsecond=0), key="known_at.time", step=300)
+        if st.form_submit_button("Show", key="known_at.show", type="primary"):
+            _know_at(day, clock)
 
 
 def _know_at(day: date | None, clock: time | None) -> None:

@@ -13,7 +13,7 @@ from app.widgets import frame, links, words
 
 _OPEN = {"today": "Open Today", "receivables": "Open receivables", "cash": "Open cash & forecast", "exposure": "Open exposure",
          "exceptions": "Open exceptions", "journeys": "Open journeys", "connections": "Open connections"}  # fmt: skip
-_TARGET_WORDS = {"good": "on target", "warning": "near target", "bad": "off target", "unknown": "not known"}
+_TARGET_WORDS = {"good": "on target", "warning": "near target", "bad": "off target"}
 
 
 def row(tiles: Sequence[Tile], *, on: str, columns: int = 5) -> None:
@@ -49,7 +49,8 @@ def _lines(tile: Tile, on: str) -> list[str]:
     if tile.second_line:
         lines.append(tile.second_line)
     if tile.target is not None and tile.value is not None:
-        lines.append(f"Target {words.figure(tile.target, tile.unit)}, {_TARGET_WORDS[tile.health]}")
+        verdict = _TARGET_WORDS.get(tile.health)
+        lines.append(f"Target {words.figure(tile.target, tile.unit)}" + (f", {verdict}" if verdict else ""))
     if tile.sync_share is not None:
         lines.append(f"Sync delay: {words.figure(tile.sync_share, tile.unit, signed=True)}")
     if on == "today":

@@ -1,0 +1,141 @@
+"""What every Desk keeps, the invented one and the live one alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, timedelta
+
+import polars as pl
+import pytest
+
+from app.desk import CashFilter, Desk, DeskError, ExceptionFilter, ExposureFilter, Intent, NotAllowed, ReceivablesFilter
+from app.fake import FakeDesk
+
+DeskOf = Callable[[str], Desk]
+COHORTS = {"week", "p50", "p90", "p95", "invoices", "cleared", "settled_share", "group"}
+BREAKDOWN = {"key", "name", "invoices", "p50", "p90", "p95", "late_share", "open", "overdue"}
+AGING = {"bucket", "amount", "disputed", "count"}
+SURVIVAL = {"day", "share_paid", "share_amount_paid"}
+INVOICES = {"number", "customer", "legal_entity", "region", "issue_date", "due_date", "cleared_on", "gross", "open_amount", "currency", "days_to_pay",
+            "is_disputed", "raw_record_id"}  # fmt: skip
+POSITIONS = {"account", "legal_entity", "region", "currency", "amount", "amount_reporting", "as_of_date", "balance_type", "source"}
+ITEMS = {"number", "customer", "expected", "actual", "amount", "cause", "connection", "late_by", "raw_record_id"}
+CUSTOMERS = {"party_id", "number", "name", "region", "exposure", "credit_limit", "utilisation", "limit_state", "overdue", "open_orders", "open_receivables",
+             "undelivered_contracts", "secured"}  # fmt: skip
+BREACHES = {"party_id", "name", "region", "opened_at", "cleared_at", "peak", "latest", "limit_amount"}
+DECISIONS = {"id", "decided_at", "subject", "customer", "outcome", "amount", "currency", "rule", "reasons", "region"}
+
+
+@pytest.fixture(params=["fake", "fake-empty"])
+def desk_of(request: pytest.FixtureRequest) -> DeskOf:
+    """Makes the desk of a persona; the live desk joins by a further parameter."""
+    mood = "empty" if request.param == "fake-empty" else "full"
+    made: dict[str, Desk] = {}
+
+    def of(persona: str) -> Desk:
+        return made.setdefault(persona, FakeDesk(mood, persona))  # type: ignore[arg-type]
+
+    return of
+
+
+def has(frame: pl.DataFrame, columns: set[str]) -> None:
+    assert columns <= set(frame.columns), columns - set(frame.columns)
+
+
+def test_today_has_five_figures_that_can_be_read(desk_of: DeskOf) -> None:
+    """Today has five figures; one without a value says why; every time has a zone."""
+    seen = desk_of("leader").today()
+    assert len(seen.tiles) == 5
+    assert seen.as_of.tzinfo is not None
+    for tile in seen.tiles:
+        assert tile.value is not None or tile.why_missing
+        assert tile.definition
+    money = [item.money.value for item in seen.needs_a_hand if item.money]
+    assert money == sorted(money, reverse=True)
+
+
+def test_receivables_frames_have_their_columns(desk_of: DeskOf) -> None:
+    """Every dimension answers with the same columns."""
+    desk = desk_of("analyst")
+    for dimension in ("region", "legal_entity", "customer", "country", "currency"):
+        seen = desk.receivables(ReceivablesFilter(dimension=dimension))
+        has(seen.cohorts, COHORTS)
+        has(seen.breakdown, BREAKDOWN)
+        has(seen.aging, AGING)
+        has(seen.survival, SURVIVAL)
+    has(desk.invoices(ReceivablesFilter()), INVOICES)
+
+
+def test_cash_frames_have_their_columns_and_the_bridge_adds_up(desk_of: DeskOf) -> None:
+    """The first total and every cause reach the last total exactly, the sync share among them."""
+    seen = desk_of("analyst").cash(CashFilter())
+    has(seen.positions, POSITIONS)
+    has(seen.fan, {"week", "p10", "p50", "p90", "minimum"})
+    has(seen.bridge, {"step", "amount", "kind"})
+    has(seen.bridge_items, ITEMS)
+    has(seen.accuracy, {"horizon", "wape", "bias", "inflow"})
+    if seen.bridge.height:
+        totals = seen.bridge.filter(pl.col("kind") == "total")["amount"].to_list()
+        between = sum(seen.bridge.filter(pl.col("kind") != "total")["amount"].to_list())
+        assert totals[0] + between == totals[-1]
+
+
+def test_exposure_frames_have_their_columns(desk_of: DeskOf) -> None:
+    """A customer without a limit has no utilisation, never 0."""
+    seen = desk_of("analyst").exposure(ExposureFilter())
+    has(seen.customers, CUSTOMERS)
+    has(seen.breaches, BREACHES)
+    has(seen.decisions, DECISIONS)
+    assert seen.customers.filter(pl.col("credit_limit").is_null() & pl.col("utilisation").is_not_null()).is_empty()
+
+
+def test_exceptions_are_paged_and_counted(desk_of: DeskOf) -> None:
+    """A page holds at most its size; the total counts everything the filter selects."""
+    seen = desk_of("operator").exceptions(ExceptionFilter(), page=0, page_size=10)
+    assert len(seen.rows) <= 10
+    assert seen.total >= len(seen.rows)
+    assert (seen.page, seen.page_size) == (0, 10)
+
+
+def test_a_past_moment_is_answered_as_of_then(desk_of: DeskOf) -> None:
+    """With known_at, no figure claims to know anything later."""
+    desk = desk_of("analyst")
+    moment = desk.now().astimezone(UTC) - timedelta(days=1)
+    assert desk.receivables(ReceivablesFilter(), moment).as_of <= moment
+
+
+def test_regions_hold_for_every_question(desk_of: DeskOf) -> None:
+    """Whoever is limited to EMEA gets rows of EMEA alone."""
+    desk = desk_of("analyst-emea")
+    frames = [desk.invoices(ReceivablesFilter()), desk.cash(CashFilter()).positions]
+    seen = desk.exposure(ExposureFilter())
+    frames += [seen.customers, seen.breaches, seen.decisions]
+    for frame in frames:
+        assert set(frame["region"].drop_nulls().to_list()) <= {"EMEA"}
+    assert {case.region for case in seen.cases} <= {"EMEA"}
+
+
+def test_only_operators_command(desk_of: DeskOf) -> None:
+    """An analyst's or an auditor's command is refused with words."""
+    for persona in ("analyst", "auditor", "leader"):
+        with pytest.raises(NotAllowed):
+            desk_of(persona).submit(Intent("acknowledge", f"key-{persona}", {"ids": [1]}))
+
+
+def test_the_same_key_is_one_command(desk_of: DeskOf) -> None:
+    """Two submissions with one key give one receipt."""
+    desk = desk_of("operator")
+    first = desk.submit(Intent("acknowledge", "one-key", {"filter": {"state": "open"}}))
+    second = desk.submit(Intent("acknowledge", "one-key", {"filter": {"state": "open"}}))
+    assert first.command_id == second.command_id
+    assert desk.receipt(first.command_id).command_id == first.command_id
+
+
+def test_what_is_not_there_is_said_in_words(desk_of: DeskOf) -> None:
+    """An exception or a command that does not exist is a DeskError; a search for nothing finds nothing."""
+    desk = desk_of("operator")
+    with pytest.raises(DeskError):
+        desk.exception(987_654_321)
+    with pytest.raises(DeskError):
+        desk.receipt(987_654_321)
+    assert list(desk.search("   ")) == []
