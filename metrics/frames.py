@@ -190,6 +190,10 @@ def _versions(entity: str, clock: Literal["now", "known", "source"]) -> str:
 
 
 def _rate(currency: str, day: str) -> str:
+    """SQL for the factor into the reporting currency. `currency` is qualified: a bare `currency` would mean the rate's own column."""
+    if "." not in currency:
+        raise ValueError(f"rate({currency}, {day}): name the table too")
+
     def units(code: str) -> str:
         return (
             f"(case when {code} = 'EUR' then 1 else (select r.units_per_eur from canonical.fx_rate r where r.currency = {code}"

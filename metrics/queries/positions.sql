@@ -11,6 +11,6 @@ with named as (
   select distinct on (real_account) * from named
   order by real_account, as_of_date desc, rank, recorded_at desc, source
 )
-select source, account, region, legal_entity, currency, as_of_date, balance_type, amount,
-       round(amount * {rate(currency, as_of_date)}, 4) as amount_reporting, recorded_at, raw_record_id
-from newest
+select n.source, n.account, n.region, n.legal_entity, n.currency, n.as_of_date, n.balance_type, n.amount,
+       round(n.amount * {rate(n.currency, n.as_of_date)}, 4) as amount_reporting, n.recorded_at, n.raw_record_id
+from newest n
