@@ -247,10 +247,12 @@ def drifted(rows: Rows, scalars: Iterable[str], promised: Collection[str] = ()) 
     return rules
 
 
-def settle(frame: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Sequence[str] = ()) -> tuple[pl.DataFrame, pl.DataFrame]:
+def settle(
+    frame: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Mapping[str, str] | Sequence[str] = ()
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows that keep every rule, and the rejects of the others: one each, by the first rule it breaks.
 
-    `evidence` names the columns whose values the rejects show; all text columns when empty.
+    `evidence` names the columns whose values the rejects show, or maps column -> name to show it by; all text columns when empty.
     """
     if not rules or frame.is_empty():
         return frame, no_rejects()
@@ -284,8 +286,9 @@ def all_rejects(*frames: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([no_rejects(), *frames]).sort("ordinal", maintain_order=True)
 
 
-def _rejects(bad: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Sequence[str]) -> pl.DataFrame:
-    shown = list(evidence) or [name for name, kind in bad.schema.items() if kind == pl.String]
+def _rejects(bad: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Mapping[str, str] | Sequence[str]) -> pl.DataFrame:
+    named = evidence if isinstance(evidence, Mapping) else {name: name for name in evidence}
+    shown = named or {name: name for name, kind in bad.schema.items() if kind == pl.String}
 
     def one_of(values: Iterable[str]) -> pl.Expr:
         return pl.col("_rule").replace_strict(dict(enumerate(values)), return_dtype=pl.String)
@@ -300,7 +303,7 @@ def _rejects(bad: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidenc
         cause=one_of(rule.cause for rule in rules),
         field=one_of(rule.field for rule in rules),
         message=one_of(rule.message for rule in rules),
-        evidence=pl.struct(shown).struct.json_encode(),
+        evidence=pl.struct([pl.col(column).alias(name) for column, name in shown.items()]).struct.json_encode(),
         customer_key=column(subject.customer),
         amount=column(subject.amount, AMOUNT),
         currency=column(subject.currency),

@@ -38,6 +38,23 @@ from sync.wire_frames import (
 )
 
 CONFIDENCE = {"ESTIMATED": "estimated", "CONFIRMED": "confirmed", "ACTUAL": "actual"}
+# Column -> where it stands in their record.
+_ACCOUNT = {
+    "code": "code", "description": "description", "iban": "ibanCode", "ban": "banCode", "statement_id": "statementIdentifier",
+    "bank_code": "bank.code", "company": "company.code", "currency_code": "currency.code", "currency_text": "currency",
+    "updateDate": "updateDate",
+}  # fmt: skip
+_BALANCE = {
+    "code": "account.code", "day": "date", "amount_text": "amount", "amount_value": "amount.value", "currency_code": "currencyCode",
+    "currency_nested": "currency.code",
+}  # fmt: skip
+_FLOW = {
+    "uuid": "uuid", "reference": "reference", "status_code": "status", "account_code": "account.code", "flow_code": "flowCode.code",
+    "value": "flowAmount.value", "amount_alt": "flowAmount.amount", "currency_code": "flowAmount.currency.code",
+    "currency_text": "flowAmount.currency", "transaction_day": "date.transactionDate", "value_day": "date.valueDate",
+    "updated": "date.updateDateTime", "created": "date.creationDateTime", "updated_top": "updateDateTime",
+    "created_top": "creationDateTime",
+}  # fmt: skip
 _ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
 
@@ -52,12 +69,7 @@ def map_page(stream: str, page: Page, settings: Settings) -> Mapped:
 
 def _accounts(rows: Rows, page: Page, settings: Settings) -> Mapped:
     """A snapshot: the version is their own stamp where they give one; without it all are equal and the later received wins."""
-    paths = {
-        "code": "code", "description": "description", "iban": "ibanCode", "ban": "banCode", "statement_id": "statementIdentifier",
-        "bank_code": "bank.code", "company": "company.code", "currency_code": "currency.code", "currency_text": "currency",
-        "updateDate": "updateDate",
-    }  # fmt: skip
-    frame = text_frame(rows, paths).with_columns(
+    frame = text_frame(rows, _ACCOUNT).with_columns(
         source_key=blank_to_null("code"),
         stamp=to_utc("updateDate"),
         iban=blank_to_null("iban").str.replace_all(" ", "", literal=True).str.to_uppercase(),
@@ -75,7 +87,7 @@ def _accounts(rows: Rows, page: Page, settings: Settings) -> Mapped:
     )
     own = ("iban", "other_id", "bank", "name", "currency")
     rules = [required("source_key", "code"), readable("updateDate", "stamp", "bad_time"), iso_currency("currency", "currency.code")]
-    return _finish(rows, frame, rules, Subject(BankAccount.entity, "code", currency="currency"), own)
+    return _finish(rows, frame, rules, Subject(BankAccount.entity, "code", currency="currency"), own=own, paths=_ACCOUNT)
 
 
 def _balances(rows: Rows, page: Page, settings: Settings) -> Mapped:
@@ -84,12 +96,8 @@ def _balances(rows: Rows, page: Page, settings: Settings) -> Mapped:
     """
     asked = _asked(page)
     companies = _companies(page)
-    paths = {
-        "code": "account.code", "day": "date", "amount_text": "amount", "amount_value": "amount.value", "currency_code": "currencyCode",
-        "currency_nested": "currency.code",
-    }  # fmt: skip
     kind = pl.when(pl.col("as_of_date") < asked.date()).then(pl.lit("closing_booked")).otherwise(pl.lit("intraday"))
-    frame = text_frame(rows, paths).with_columns(
+    frame = text_frame(rows, _BALANCE).with_columns(
         account=blank_to_null("code"),
         as_of_date=to_date("day"),
         amount_said=pl.coalesce("amount_value", "amount_text"),
@@ -116,20 +124,13 @@ def _balances(rows: Rows, page: Page, settings: Settings) -> Mapped:
         *known_currency("amount", "currency", "currencyCode"),
     ]
     own = ("account", "balance_type", "as_of_date", "amount", "currency")
-    return _finish(rows, frame, rules, Subject(BankBalance.entity, "source_key", None, "amount", "currency"), own)
+    return _finish(rows, frame, rules, Subject(BankBalance.entity, "source_key", None, "amount", "currency"), own=own, paths=_BALANCE)
 
 
 def _flows(rows: Rows, page: Page, settings: Settings) -> Mapped:
     """Cash flows, ours among them: those carry a reference that begins with TG-, by which measures leave them out."""
     companies = _companies(page)
-    paths = {
-        "uuid": "uuid", "reference": "reference", "status_code": "status", "account_code": "account.code", "flow_code": "flowCode.code",
-        "value": "flowAmount.value", "amount_alt": "flowAmount.amount", "currency_code": "flowAmount.currency.code",
-        "currency_text": "flowAmount.currency", "transaction_day": "date.transactionDate", "value_day": "date.valueDate",
-        "updated": "date.updateDateTime", "created": "date.creationDateTime", "updated_top": "updateDateTime",
-        "created_top": "creationDateTime",
-    }  # fmt: skip
-    frame = text_frame(rows, paths).with_columns(
+    frame = text_frame(rows, _FLOW).with_columns(
         source_key=blank_to_null("uuid"),
         updated=pl.coalesce("updated", "updated_top"),
         created=pl.coalesce("created", "created_top"),
@@ -151,9 +152,8 @@ def _flows(rows: Rows, page: Page, settings: Settings) -> Mapped:
         region=_region(settings),
     )
     own = ("made_at", "expected_date", "amount", "currency", "account", "category", "confidence", "reference")
-    return _finish(
-        rows, frame, [*_flow_drift(rows), *_flow_rules(companies)], Subject(ForecastItem.entity, "uuid", None, "amount", "currency"), own
-    )
+    rules = [*_flow_drift(rows), *_flow_rules(companies)]
+    return _finish(rows, frame, rules, Subject(ForecastItem.entity, "uuid", None, "amount", "currency"), own=own, paths=_FLOW)
 
 
 def _flow_drift(rows: Rows) -> list[Rule]:
@@ -180,8 +180,10 @@ def _flow_rules(companies: Mapping[str, str | None]) -> list[Rule]:
     return rules
 
 
-def _finish(rows: Rows, frame: pl.DataFrame, rules: list[Rule], subject: Subject, own: tuple[str, ...]) -> Mapped:
-    good, bad = settle(frame, rules, subject)
+def _finish(
+    rows: Rows, frame: pl.DataFrame, rules: list[Rule], subject: Subject, *, own: tuple[str, ...], paths: Mapping[str, str]
+) -> Mapped:
+    good, bad = settle(frame, rules, subject, paths)
     return Mapped(
         records=rows.total,
         frames={subject.entity: good.select(ORDINAL, *_ENVELOPE, *own)},

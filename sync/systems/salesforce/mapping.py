@@ -194,7 +194,8 @@ def _frame(rows: Rows, fields: list[str] | Mapping[str, str], settings: Settings
 def _finish(asked: _Asked, frame: pl.DataFrame, rules: list[Rule], subject: Subject, own: tuple[str, ...]) -> Mapped:
     rows = asked.rows
     base = [*asked.drift, required("Id"), required("SystemModstamp"), readable("SystemModstamp", "changed_at", "bad_time")]
-    good, bad = settle(frame, [*base, *rules], subject)
+    theirs = [name for name, kind in frame.schema.items() if kind == pl.String and name not in (*_ENVELOPE, *own)]
+    good, bad = settle(frame, [*base, *rules], subject, theirs)
     return Mapped(
         records=rows.total,
         frames={subject.entity: good.select(ORDINAL, *_ENVELOPE, *own)},

@@ -86,6 +86,7 @@ def test_a_flow_that_cannot_pass_says_why(change: dict[str, Any], cause: str, fi
     """One reject, with the cause and the field in the system's words."""
     page = mapped("cash_flows", "results", {**FLOW, **change})
     assert page.rejects.select("cause", "field").rows() == [(cause, field)]
+    assert json.loads(page.rejects["evidence"][0])["date.creationDateTime"] == "2026-04-01T00:00:00Z"
     assert page.frames["forecast_item"].is_empty()
 
 

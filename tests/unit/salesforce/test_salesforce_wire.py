@@ -138,6 +138,9 @@ def test_a_contract_is_mapped_by_its_status_code() -> None:
         ("4", "missing_field", "ContractNumber"),
     ]
     assert page.rejects["amount"].to_list() == [Decimal(1), Decimal(1)]
+    evidence = json.loads(page.rejects["evidence"][0])
+    assert evidence["StatusCode"] == "Signed by everyone"
+    assert {"status", "region", "source_key"}.isdisjoint(evidence)
 
 
 def test_amounts_keep_to_their_currency() -> None:
