@@ -18,6 +18,7 @@ from app.desk import (
     Exceptions,
     HistoryLine,
 )
+from app.live.amounts import shown
 from app.live.evidence import evidence
 from db.engine import Reading
 from sync import audit, exception_queries
@@ -77,7 +78,7 @@ def as_row(row: Mapping[str, Any], currency: str) -> ExceptionRow:
     """A row of process.exception as pages see it; its money in the reporting currency where a rate was known, else as it came."""
     money = _reporting(row["money_at_risk_reporting"], currency)
     if money is None and row["money_at_risk"] is not None and row["currency"] is not None:
-        money = Amount(abs(row["money_at_risk"]), row["currency"])
+        money = shown(abs(row["money_at_risk"]), row["currency"])
     same = {field.name: row[field.name] for field in fields(ExceptionRow) if field.name not in ("title", "customer", "money")}
     return ExceptionRow(**same, title=title_of(row["cause"]), customer=row["customer_name"] or row["customer_key"], money=money)
 
@@ -96,7 +97,7 @@ def title_of(cause: str) -> str:
 
 
 def _reporting(money: Decimal | None, currency: str) -> Amount | None:
-    return None if money is None else Amount(money, currency)
+    return None if money is None else shown(money, currency)
 
 
 def _editable(entity: str | None, evidence_: Mapping[str, Any]) -> Mapping[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from app.desk import Amount, Case, Exposure, ExposureFilter, Tile
+from app.desk import Case, Exposure, ExposureFilter, Tile
+from app.live.amounts import shown
 from app.live.figures import answer_tile
 from app.live.receivables import where_of
 from db.engine import Reading
@@ -28,7 +29,7 @@ order by d.decided_at desc, d.id desc limit 300
 """
 
 _CASES = """
-select c.*, d.reasons, d.inputs, d.rule, d.rule_version, p.name as party_name,
+select c.*, d.subject_kind, d.reasons, d.inputs, d.rule, d.rule_version, p.name as party_name,
   array(select e.kind || ' in ' || e.connection || ': ' || e.state from process.effect e where e.decision_id = d.id or e.case_id = c.id order by e.id) as effects
 from process."case" c join process.decision d on d.id = c.decision_id left join canonical.party p on p.id = c.party_id
 where (cast(:regions as text[]) is null or c.region = any(:regions)) and (cast(:party as bigint) is null or c.party_id = :party)
@@ -86,13 +87,19 @@ def _words(reason: str) -> str:
     return words if sign else code
 
 
+def case_title(subject_kind: str, subject_key: str, customer: str | None) -> str:
+    """What a case is about, in words."""
+    of = f": {customer}" if customer else ""
+    return f"Limit exceeded{of}" if subject_kind == "customer" else f"Order {subject_key} held{of}"
+
+
 def _case(row: Any, currency: str) -> Case:
     return Case(
         id=row.id,
-        title=f"Order {row.subject_key}",
+        title=case_title(row.subject_kind, row.subject_key, None),
         customer=row.party_name or row.customer_name,
         region=row.region,
-        amount=Amount(row.amount, row.currency or currency) if row.amount is not None else None,
+        amount=shown(row.amount, row.currency or currency) if row.amount is not None else None,
         state=row.state,
         opened_at=row.opened_at,
         closed_by=row.closed_by,

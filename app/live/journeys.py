@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.desk import Amount, Hop, Journey, JourneyHit
+from app.desk import Hop, Journey, JourneyHit
+from app.live.amounts import shown
 from db.engine import Reading
 from metrics import journeys
 from metrics.frames import NOW, Bound
@@ -21,7 +22,7 @@ def journey(conn: Reading, number: str, *, now: datetime, bound: Bound = NOW) ->
         title=found.title,
         customer=found.customer,
         region=found.region,
-        amount=Amount(found.amount, found.currency) if found.amount is not None and found.currency else None,
+        amount=shown(found.amount, found.currency) if found.amount is not None and found.currency else None,
         hops=[_hop(hop) for hop in found.hops],
         slowest=found.slowest,
         ocel=journeys.ocel(found),
@@ -55,7 +56,7 @@ def search(conn: Reading, text: str) -> Sequence[JourneyHit]:
             kind=row["kind"],
             customer=row["customer"],
             when=row["on_date"],
-            amount=Amount(row["amount"], row["currency"]) if row["amount"] is not None and row["currency"] else None,
+            amount=shown(row["amount"], row["currency"]) if row["amount"] is not None and row["currency"] else None,
         )
         for row in journeys.search(conn, beginning).iter_rows(named=True)
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.desk import Amount, ExceptionFilter, Preview, PreviewLine
+from app.desk import ExceptionFilter, Preview, PreviewLine
+from app.live.amounts import shown
 from app.live.exceptions import converted
 from app.office import Office
 from db.engine import Scope
@@ -34,7 +35,7 @@ def preview(office: Office, scope: Scope, ids: Sequence[int], query: ExceptionFi
                 idempotency_key=line.idempotency_key,
                 already_applied=line.already_applied,
                 moved_on=line.moved_on,
-                money=Amount(line.money, line.currency or office.landscape.reporting_currency) if line.money is not None else None,
+                money=shown(line.money, line.currency or office.landscape.reporting_currency) if line.money is not None else None,
             )
             for line in found.lines
         ],

@@ -53,6 +53,15 @@ def feeds(conn: Reading, landscape: Landscape, *, now: datetime) -> list[Feed]:
     return sorted(found, key=lambda feed: (order[feed.health], feed.connection, feed.stream))
 
 
+def oldest(feeds: Sequence[Feed]) -> str | None:
+    """The feed that was confirmed longest ago, in words: what a figure rests on is no newer than that."""
+    aged = [feed for feed in feeds if feed.age_seconds is not None and not feed.is_paused]
+    if not aged:
+        return None
+    last = max(aged, key=lambda feed: feed.age_seconds or 0)
+    return f"{last.connection} {last.stream.replace('_', ' ')}, {_spoken(last.age_seconds or 0)} ago"
+
+
 def connections(conn: Reading, landscape: Landscape, *, now: datetime) -> list[ConnectionView]:
     """Every connection with its feeds, latest runs and files."""
     by_feed: dict[str, list[Feed]] = {}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from app.desk import Amount, Feed, HandItem, Person, Tile, Today
+from app.desk import Feed, HandItem, Person, Tile, Today
 from app.live import sources
 from app.live.accuracy import accuracy_tile
+from app.live.amounts import shown
 from app.live.exceptions import title_of
+from app.live.exposure import case_title
 from app.live.figures import answer_tile, tile
 from db.engine import Reading
 from metrics import reads
@@ -31,7 +35,7 @@ group by d.day order by d.day
 """
 
 _CASES = """
-select c.id, c.kind, c.customer_name, c.subject_key, c.amount, c.currency, c.opened_at, c.region, d.reasons
+select c.id, c.kind, c.customer_name, c.subject_key, c.party_id, c.amount, c.currency, c.opened_at, c.region, d.reasons, d.subject_kind
 from process."case" c join process.decision d on d.id = c.decision_id where c.state = 'open' order by c.opened_at limit 50
 """
 
@@ -56,7 +60,13 @@ def today(conn: Reading, landscape: Landscape, person: Person, *, now: datetime,
         _open_exceptions(conn, at, currency),
     ]
     feeds = sources.feeds(conn, landscape, now=now)
-    return Today(as_of=at, tiles=tiles, needs_a_hand=_hand(conn, person, feeds, now=now, currency=currency), feeds=feeds)
+    oldest = sources.oldest(feeds)
+    return Today(
+        as_of=at,
+        tiles=[replace(one, oldest_feed=oldest) for one in tiles],
+        needs_a_hand=_hand(conn, person, feeds, now=now, currency=currency),
+        feeds=feeds,
+    )
 
 
 def _above_limits(conn: Reading, currency: str, known_at: datetime | None) -> str | None:
@@ -95,7 +105,10 @@ def _hand(conn: Reading, person: Person, feeds: Sequence[Feed], *, now: datetime
     items: list[HandItem] = []
     if person.may("operator") or person.may("auditor"):
         items += _exception_items(conn, now, currency)
-    items += _case_items(conn) + _breach_items(conn, now, currency)
+    cases = conn.execute(sa.text(_CASES)).all()
+    items += _case_items(cases) + _breach_items(
+        conn, now, currency, without={row.party_id for row in cases if row.subject_kind == "customer"}
+    )
     items += [
         HandItem("feed", f"{feed.connection}: {feed.stream}", feed.words, None, feed.last_success_at or now, None, "connections",
                  {"connection": feed.connection})
@@ -111,7 +124,7 @@ def _exception_items(conn: Reading, now: datetime, currency: str) -> list[HandIt
             kind="exceptions",
             title=f"{title_of(group.cause)} ({group.count:,})",
             detail=f"{group.connection}{' · ' + group.entity.replace('_', ' ') if group.entity else ''}",
-            money=Amount(group.money, currency) if group.money is not None else None,
+            money=shown(group.money, currency) if group.money is not None else None,
             since=group.first_seen,
             owner=None,
             page="exceptions",
@@ -121,32 +134,33 @@ def _exception_items(conn: Reading, now: datetime, currency: str) -> list[HandIt
     ]
 
 
-def _case_items(conn: Reading) -> list[HandItem]:
+def _case_items(cases: Sequence[Any]) -> list[HandItem]:
     return [
         HandItem(
             kind="case",
-            title=f"Order held: {row.customer_name or row.subject_key}",
+            title=case_title(row.subject_kind, row.subject_key, row.customer_name),
             detail="; ".join(reason.partition(": ")[2] or reason for reason in row.reasons)
             if row.reasons
             else f"order {row.subject_key} waits for a decision",
-            money=Amount(row.amount, row.currency) if row.amount is not None and row.currency else None,
+            money=shown(row.amount, row.currency) if row.amount is not None and row.currency else None,
             since=row.opened_at,
             owner=None,
             page="exposure",
             params={"case": str(row.id)},
         )
-        for row in conn.execute(sa.text(_CASES))
+        for row in cases
     ]
 
 
-def _breach_items(conn: Reading, now: datetime, currency: str) -> list[HandItem]:
-    frame = reads.breaches(conn, at=now).filter(pl.col("cleared_at").is_null())
+def _breach_items(conn: Reading, now: datetime, currency: str, *, without: Collection[int]) -> list[HandItem]:
+    """Open breaches that no case stands for already."""
+    frame = reads.breaches(conn, at=now).filter(pl.col("cleared_at").is_null() & ~pl.col("party_id").is_in(list(without)))
     return [
         HandItem(
             kind="breach",
             title=f"Over its limit: {row['name']}",
             detail=f"limit {row['limit_amount']:,.0f} {currency}, peak {row['peak']:,.0f} {currency}",
-            money=Amount(row["latest"] - row["limit_amount"], currency),
+            money=shown(row["latest"] - row["limit_amount"], currency),
             since=row["opened_at"],
             owner=None,
             page="exposure",
