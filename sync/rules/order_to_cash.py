@@ -174,7 +174,7 @@ def _consent(facts: OrderToCash) -> Reason:
 
 
 def _percent(share: Decimal) -> str:
-    return f"{share * 100:.0f} %"
+    return f"{share * 100:.1f} %"
 
 
 def _decision(facts: OrderToCash, outcome: str, reasons: tuple[Reason, ...], effects: tuple[Effect, ...] = ()) -> Decision:

@@ -59,10 +59,15 @@ def _posting(wanted: Flow, number: int, posting: tuple[date, str, Decimal, str])
         subject=wanted.subject,
         version=str(number),
         payload={
-            "amount": str(amount),
+            "amount": plain(amount),
             "currency": currency,
             "expected_date": day.isoformat(),
             "description": f"{wanted.description} ({word})",
             "company": wanted.company,
         },
     )
+
+
+def plain(amount: Decimal) -> str:
+    """The amount as text without padding zeros: what a currency without decimals, such as JPY, expects."""
+    return f"{amount.normalize():f}"
