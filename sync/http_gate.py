@@ -14,7 +14,7 @@ from sync.errors import QuotaError, SourceError, TransientError
 
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 30.0
-OPEN_SECONDS_MAX = 300.0
+OPEN_SECONDS_MAX = 60.0
 _LONGEST_WAIT = timedelta(days=2)
 
 

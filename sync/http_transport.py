@@ -157,7 +157,7 @@ class Transport(httpx.BaseTransport):
             ssl_context=tls,
             max_connections=8,
             max_keepalive_connections=8,
-            keepalive_expiry=5.0,
+            keepalive_expiry=2.0,  # shorter than servers keep it: a connection closed under a write would leave its outcome unknown
             network_backend=_Backend(deadline, private=private, plain_ports=plain_ports),
         )
 
