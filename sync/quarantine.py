@@ -30,6 +30,7 @@ LANDED = "landed on its own"
 RECOVERED = "the source recovered"
 EDITED = "landed with an edit"
 _REJECTS: dict[str, pl.DataType] = {
+    "identity": pl.String(),
     "fingerprint": pl.String(),
     "cause": pl.String(),
     "severity": pl.String(),
@@ -79,19 +80,27 @@ def add(conn: Writing, place: Place, rejects: pl.DataFrame, *, now: datetime, ki
     copy_into(conn, staging, ready)
     driver(conn).execute("analyze pg_temp.tidegate_rejects")
     values = {"connection": place.connection, "region": place.region, "now": now, "version": FINGERPRINT_VERSION}
+    # Fresh statistics on thousands of rows just written are not to be had: a nested loop over them would take minutes.
+    conn.execute(sa.text("set local enable_nestloop = off"))
     back = conn.execute(sa.text(_REPEAT), values).rowcount
     fresh = conn.execute(sa.text(_INSERT), values).rowcount
+    conn.execute(sa.text("set local enable_nestloop = on"))
     return back + fresh
 
 
-# Equalities only: ten thousand rejects of one fingerprint must be joined by hash. A record without a key is its bytes.
-_KEY = "coalesce(nullif({0}.source_key, ''), {0}.raw_record_id::text, '')"
-_SAME = (
-    "e.connection = :connection and e.fingerprint = r.fingerprint and e.kind = r.kind"
-    f" and coalesce(e.entity, '') = coalesce(r.entity, '') and {_KEY.format('e')} = {_KEY.format('r')}"
+# One text that says which exception a reject is: compared as a whole, so that ten thousand are joined by one hash.
+_KNOWN = """
+with known as materialized (
+  select id, fingerprint || '|' || coalesce(entity, '') || '|' || kind || '|'
+    || coalesce(nullif(source_key, ''), raw_record_id::text, '') as identity
+  from process.exception where connection = :connection and fingerprint = any(select fingerprint from tidegate_rejects)
+), last as materialized (
+  select distinct on (identity) * from tidegate_rejects order by identity, raw_record_id desc
 )
+"""
 # The same bytes read again say nothing new; neither does a broken original that was resolved by an edited copy.
 _REPEAT = f"""
+{_KNOWN}
 update process.exception e set
   state = case
     when e.state = 'resolved' then 'regressed'
@@ -103,24 +112,23 @@ update process.exception e set
   occurrences = e.occurrences + 1, last_seen = :now, raw_record_id = r.raw_record_id,
   source_version = coalesce(r.source_version, e.source_version), message = r.message, evidence = r.evidence::jsonb,
   money_at_risk = r.money_at_risk, currency = r.currency, money_at_risk_reporting = r.money_at_risk_reporting
-from (select distinct on (fingerprint, entity, {_KEY.format("t")}) * from tidegate_rejects t
-      order by fingerprint, entity, {_KEY.format("t")}, raw_record_id desc) r
-where {_SAME} and e.raw_record_id is distinct from r.raw_record_id
+from known k, last r
+where k.identity = r.identity and e.id = k.id and e.raw_record_id is distinct from r.raw_record_id
   and not (e.evidence - 'note' = r.evidence::jsonb - 'note'
            and (e.state not in ('resolved', 'dismissed') or e.resolution like '{EDITED}%'))
 """
 
 _INSERT = f"""
+{_KNOWN}
 insert into process.exception (fingerprint, fingerprint_version, cause, severity, state, kind, connection, stream, region,
   legal_entity, entity, source_key, source_version, raw_record_id, customer_key, customer_name, money_at_risk, currency,
   money_at_risk_reporting, message, hint, evidence, first_seen, last_seen, due_at)
 select r.fingerprint, :version, r.cause, r.severity, 'new', r.kind, :connection, r.stream, :region,
   r.legal_entity, r.entity, r.source_key, r.source_version, r.raw_record_id, r.customer_key, c.name, r.money_at_risk, r.currency,
   r.money_at_risk_reporting, r.message, r.hint, r.evidence::jsonb, :now, :now, r.due_at
-from (select distinct on (fingerprint, entity, {_KEY.format("t")}) * from tidegate_rejects t
-      order by fingerprint, entity, {_KEY.format("t")}, raw_record_id desc) r
+from last r left join known k on k.identity = r.identity
 left join canonical.customer c on c.source = :connection and c.source_key = r.customer_key
-where not exists (select from process.exception e where {_SAME})
+where k.id is null
 """
 
 
@@ -152,9 +160,16 @@ def _prepare(conn: Writing, place: Place, rejects: pl.DataFrame, now: datetime, 
             pl.col("evidence").fill_null("{}").str.replace_all("\\u0000", "\\ufffd", literal=True),
             pl.col("message", "source_key", "customer_key").str.replace_all("\x00", "\ufffd", literal=True),
         )
-        .with_columns(_reporting(rejects, rates, place.reporting_currency))
+        .with_columns(_reporting(rejects, rates, place.reporting_currency), _identity())
         .select([pl.col(name).cast(dtype) for name, dtype in _REJECTS.items()])
     )
+
+
+def _identity() -> pl.Expr:
+    """Group, entity, kind and key in one text; a record without a key is its bytes."""
+    named = pl.col("source_key").is_not_null() & (pl.col("source_key") != "")
+    key = pl.when(named).then(pl.col("source_key")).otherwise(pl.col("raw_record_id").cast(pl.String).fill_null(""))
+    return pl.concat_str("fingerprint", pl.col("entity").fill_null(""), "kind", key, separator="|").alias("identity")
 
 
 def _cause(slug: str) -> Cause:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from db.money import Amount
+from db.money_column import Amount
 from db.schema.canonical import ENTITIES, ENVELOPE, history_of
 from sync.canonical.causes import CAUSES
 from sync.canonical.checks import base_type
