@@ -16,7 +16,7 @@ from db.engine import Reading, Writing, driver
 from metrics.frames import EVERYTHING, MOMENT, Question, Where, ask, run
 
 Health = Literal["good", "warning", "bad", "unknown"]
-LAGS_EVERY = timedelta(minutes=30)
+LAGS_EVERY = timedelta(hours=1)
 LAGS_OVER = timedelta(days=7)
 WARNING_AT = 0.8
 """The share of its target age at which a stream is no longer simply good."""
@@ -143,12 +143,38 @@ def put_lags(conn: Writing, *, now: datetime) -> bool:
 def watermark(conn: Reading) -> datetime | None:
     """The moment up to which every stream that went live is complete: figures of S(T) are settled for T up to it, else settling.
 
-    None while no stream is live. Paused streams do not hold it back; they show in the freshness strip.
+    None while no stream is live. A drop of files says nothing of its own completeness: it is complete up to the last time that the
+    folder was read to its end. Paused streams do not hold it back; they show in the freshness strip.
+    """
+    row = driver(conn).execute(_WATERMARK).fetchone()
+    found: datetime | None = row[0] if row is not None else None
+    return found
+
+
+_WATERMARK = """
+select min(case when drop.is_drop then greatest(s.complete_until, s.last_success_at) else coalesce(s.complete_until, s.live_since) end)
+from process.stream s cross join lateral (
+  select exists (select from raw.page p where p.connection = s.connection and p.stream = s.stream and p.kind = 'file') as is_drop
+) drop
+where s.live_since is not null and not s.is_paused
+"""
+
+
+History = Literal["none", "filling", "complete"]
+
+
+def history(conn: Reading) -> History:
+    """How much of the past is here: none (no stream ever answered), filling (a stream that answers has not yet been read to its end),
+    or complete. While it fills, the facts are half a history: nothing may be concluded from them that stays.
     """
     row = (
         driver(conn)
-        .execute("select min(coalesce(complete_until, live_since)) from process.stream where live_since is not null and not is_paused")
+        .execute(
+            "select bool_or(live_since is not null), bool_or(live_since is null and not is_paused and consecutive_failures = 0)"
+            " from process.stream"
+        )
         .fetchone()
     )
-    found: datetime | None = row[0] if row is not None else None
-    return found
+    if row is None or row[0] is None:
+        return "none"
+    return "filling" if row[1] else "complete" if row[0] else "none"

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.engine import Writing, driver, writing
-from metrics import figures, freshness, outlook
+from metrics import delay, figures, freshness, outlook
 from metrics.frames import Keys, statement
 from metrics.frames import run as execute
 
@@ -84,10 +84,14 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
     opened, cleared = put_exposure(conn, None if new_day else sorted(parties), now=now, reporting_currency=reporting_currency)
     if marks.balance:
         _refresh_cash(conn, reporting_currency)
-    made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
+    history = freshness.history(conn)
+    made = None
+    if history != "filling":
+        made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
     figures.put_today(conn, now=now, reporting_currency=reporting_currency)
-    freshness.put_lags(conn, now=now)
-    if _history_is_complete(conn):
+    if freshness.put_lags(conn, now=now):
+        delay.put_sync_shares(conn, now=now, reporting_currency=reporting_currency)
+    if history == "complete":
         figures.put_past(conn, now=now, reporting_currency=reporting_currency, most=_PAST_DAYS_PER_RUN)
         outlook.publish_past(conn, now=now, reporting_currency=reporting_currency)
     return Refreshed(
@@ -115,19 +119,6 @@ def rebuild(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Ref
         made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
         figures.put_today(conn, now=now, reporting_currency=reporting_currency, afresh=True)
         return Refreshed(invoices=invoices, groups=len(groups), opened=opened, cleared=cleared, forecast_run=made)
-
-
-def _history_is_complete(conn: Writing) -> bool:
-    """Whether every stream that answers has been read to its end once: before that, the past would be computed from half of it."""
-    row = (
-        driver(conn)
-        .execute(
-            "select bool_or(live_since is not null) and not bool_or(live_since is null and not is_paused and consecutive_failures = 0)"
-            " from process.stream"
-        )
-        .fetchone()
-    )
-    return row is not None and bool(row[0])
 
 
 def _take(conn: Writing) -> _Marks:
@@ -192,7 +183,11 @@ def put_exposure(
     if parties is not None and not parties:
         return (), ()
     execute(conn, "put_exposure", parties=parties, on_date=now.date(), reporting=reporting_currency, now=now)
-    given = {"parties": parties, "now": now}
+    if freshness.history(conn) == "filling":
+        # Invoices may be here before their payments are: what looks like a breach now is half a history.
+        return (), ()
+    everybody = parties is None or driver(conn).execute("select 1 from measure.breach limit 1").fetchone() is None
+    given = {"parties": None if everybody else parties, "now": now}
     cleared = driver(conn).execute(statement("clear_breaches"), given).fetchall()
     opened = [row[:-1] for row in driver(conn).execute(statement("open_breaches"), given) if row[-1]]
     return tuple(Episode(*row) for row in opened), tuple(Episode(*row) for row in cleared)

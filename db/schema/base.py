@@ -78,6 +78,11 @@ def texts(name: str) -> sa.Column[list[str]]:
     return sa.Column(name, pg.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'::text[]"))
 
 
+def figure(name: str) -> sa.Column[Decimal]:
+    """A measure's value in its own unit: money of any company, days, counts and shares alike."""
+    return sa.Column(name, sa.Numeric(28, 8), nullable=True)
+
+
 def share(name: str, *, null: bool = True) -> sa.Column[Decimal]:
     """A ratio or a rate, exact to eight decimals."""
     return sa.Column(name, sa.Numeric(18, 8), nullable=null)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from db.schema.base import amount, big, currency, day, document, flag, identity, metadata, share, text, when, whole
+from db.schema.base import figure as figure_value
 
 
 def _table(name: str, *parts: sa.schema.SchemaItem, rls: bool = True) -> sa.Table:
@@ -178,13 +179,13 @@ figure = _table(
     text("key"),
     text("region"),  # '*' rows are for those who see all regions
     day("on_date", null=False),
-    share("value"),
+    figure_value("value"),
     text("unit"),
     big("count", null=True),
     text("why_missing", null=True),
     when("as_of"),
     when("oldest_feed", null=True),
-    share("sync_share"),
+    figure_value("sync_share"),
     when("computed_at"),
     sa.PrimaryKeyConstraint("slug", "dimension", "key", "region", "on_date"),
 )

@@ -1237,13 +1237,13 @@ CREATE TABLE measure.figure (
 	key TEXT NOT NULL, 
 	region TEXT NOT NULL, 
 	on_date DATE NOT NULL, 
-	value NUMERIC(18, 8), 
+	value NUMERIC(28, 8), 
 	unit TEXT NOT NULL, 
 	count BIGINT, 
 	why_missing TEXT, 
 	as_of TIMESTAMP WITH TIME ZONE NOT NULL, 
 	oldest_feed TIMESTAMP WITH TIME ZONE, 
-	sync_share NUMERIC(18, 8), 
+	sync_share NUMERIC(28, 8), 
 	computed_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	CONSTRAINT pk_figure PRIMARY KEY (slug, dimension, key, region, on_date)
 );
