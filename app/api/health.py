@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 
 from app.office import Office
 from db.engine import Reading, reading
@@ -41,7 +41,7 @@ def metrics(request: Request) -> Response:
     with reading(office.database.engine) as conn:
         _streams(conn, registry, office.clock.now())
         _counts(conn, registry)
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
 def _streams(conn: Reading, registry: CollectorRegistry, now: datetime) -> None:
