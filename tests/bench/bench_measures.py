@@ -34,7 +34,7 @@ insert into canonical.invoice (source, source_key, source_version, content_hash,
 insert into canonical.payment_application (source, source_key, source_version, content_hash, region, changed_at, recorded_at, raw_record_id, contract_version,
                                            invoice_key, amount, currency, clearing_date)
   select 'erp', 'A' || n, 1, n, (array['EMEA','NA','LATAM','APAC'])[1 + n % 4], '2026-01-01', '2026-01-01', 0, 1,
-         'I' || n, 10 + n % 990, 'EUR', date '2024-03-04' + (n % 728) + (n * 7919 % 70) from generate_series(1, {invoices}) n where n % 10 > 0;
+         'I' || n, 10 + n % 990, 'EUR', date '2024-03-04' + (n % 728) + (n % 70 * 7919 % 70) from generate_series(1, {invoices}) n where n % 10 > 0;
 analyze
 """
 _OVER_FACTS = """
