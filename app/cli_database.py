@@ -56,10 +56,11 @@ def shell() -> None:
     """Psql on the database; the embedded server stays up while it is open."""
     import subprocess
 
-    from db.embedded_place import binaries
+    from db.embedded_place import prepare
 
     with opened() as office:
-        program = shutil.which("psql") or str(binaries() / "psql")
+        server = office.database.server
+        program = shutil.which("psql") or (str(server.place.binaries / "psql") if server else "psql")
         address = office.database.url.replace("postgresql+psycopg://", "postgresql://")
         raise typer.Exit(subprocess.run([program, address], check=False).returncode)
 

@@ -150,7 +150,8 @@ def signed_in(browser: Browser, address: str, persona: str, *, scheme: str = "li
     """A page of a fresh browser session on which `persona` has signed in at the identity provider."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(45_000)
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
     page.goto(address)
     page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
     page.get_by_role("button", name=persona, exact=True).click()
