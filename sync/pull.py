@@ -32,8 +32,9 @@ BATCH_PAGES = 10
 BATCH_RECORDS = 20_000
 WRITE_ATTEMPTS = 4
 DELAYED_AFTER = 3
-STOPPED_WAIT = timedelta(minutes=5)
-"""How long a stream rests after its last try of a row failed: then it is tried again, once."""
+RESTS = {"transient": timedelta(seconds=60), "quota": timedelta(seconds=60)}
+REST = timedelta(minutes=5)
+"""How long a stream rests once its tries are used up, by the kind of its error: it is tried once after each rest."""
 
 NOTHING = Counts()
 State = Literal["done", "busy", "paused", "not_due", "waiting", "failed"]
@@ -288,13 +289,13 @@ class _Pull:
     def _fail(self, run_id: int, state: streams.State, error: SourceError) -> PullResult:
         now = self._clock.now()
         wall = datetime.now(UTC)
-        attempt = state.consecutive_failures % MAX_ATTEMPTS + 1
+        attempt = min(state.consecutive_failures + 1, MAX_ATTEMPTS)
         decision = decide_retry(error, attempt, now=wall, jitter=random.random())  # noqa: S311
         wait = timedelta(seconds=decision.delay_seconds)
         if decision.action == "park" and decision.until is not None:
             wait = max(decision.until - wall, timedelta())
         elif decision.action == "stop":
-            wait = STOPPED_WAIT
+            wait = RESTS.get(error.kind, REST)
         delayed = decision.action != "retry" or state.consecutive_failures + 1 >= DELAYED_AFTER
         pause = f"the system refuses our credentials: {error.detail}" if error.kind == "auth" else None
         failure = streams.Failure(error.detail, error.kind, wait, delayed, pause)
