@@ -32,6 +32,7 @@ PUBLISHED = Question(
     {
         "run_id": pl.Int64,
         "cut_off": MOMENT,
+        "is_hindsight": pl.Boolean,
         "region": pl.String,
         "legal_entity": pl.String,
         "currency": pl.String,
@@ -150,13 +151,14 @@ def accuracy_by_horizon(conn: Reading, *, at: datetime, reporting_currency: str,
     """How good published forecasts were by horizon: horizon (weeks ahead, 1 to 13), inflow, wape, bias, mape, pairs.
 
     A pair is one week x legal entity x currency that is over by `at`: of the newest forecast published in each week, against what came.
-    Empty while no forecast is old enough.
+    A forecast made in hindsight is measured by its receipts only: what treasury had planned then was never received here. Empty while
+    no forecast is old enough.
     """
     lines = ask(conn, PUBLISHED, where=where, until=at, reporting=reporting_currency)
     if lines.is_empty():
         return _NO_ACCURACY
     week = pl.col("expected_date").dt.truncate("1w")
-    runs = lines.select("run_id", pl.col("cut_off").dt.date().alias("made_on")).unique().sort("run_id")
+    runs = lines.select("run_id", "is_hindsight", pl.col("cut_off").dt.date().alias("made_on")).unique().sort("run_id")
     came = actuals(conn, first_day=runs["made_on"].min(), last_day=at.date(), reporting_currency=reporting_currency, where=where)  # type: ignore[arg-type]
     group = ["week", "legal_entity", "currency", "inflow"]
     forecasts = (
@@ -170,7 +172,9 @@ def accuracy_by_horizon(conn: Reading, *, at: datetime, reporting_currency: str,
         .agg(pl.col("amount_reporting").sum().alias("actual"))
     )
     weeks = runs.join(pl.concat([forecasts.select(group), actual.select(group)]).unique(), how="cross").filter(
-        (pl.col("week") > pl.col("made_on")) & (pl.col("week") + pl.duration(days=7) <= at.date())
+        (pl.col("week") > pl.col("made_on"))
+        & (pl.col("week") + pl.duration(days=7) <= at.date())
+        & (pl.col("inflow") | ~pl.col("is_hindsight"))
     )
     pairs = (
         weeks.join(forecasts, on=["run_id", *group], how="left", nulls_equal=True)

@@ -78,7 +78,7 @@ def expected(
 
 def publish_if_due(conn: Writing, *, now: datetime, reporting_currency: str) -> int | None:
     """A new forecast if the last one is older than EVERY; its run id, or None when it is not due or there is nothing to forecast."""
-    last = driver(conn).execute("select max(made_at) from measure.forecast_run").fetchone()
+    last = driver(conn).execute("select max(cut_off) from measure.forecast_run").fetchone()
     if last is not None and last[0] is not None and now - last[0] < EVERY:
         return None
     return publish(conn, now=now, reporting_currency=reporting_currency)
@@ -104,12 +104,13 @@ def publish(conn: Writing, *, now: datetime, reporting_currency: str, cut_off: d
 
 
 def publish_past(conn: Writing, *, now: datetime, reporting_currency: str, weeks: int = HINDSIGHT_WEEKS) -> int | None:
-    """The forecast of one past Monday that has none, from what was known then, so that accuracy is known from the first day.
+    """The forecast of one past weekend that has none, from what was known then, so that accuracy is known from the first day.
 
     History that came by a backfill counts as known by its own dates. Returns the run id, or None when none is missing.
     """
     monday = now.date() - timedelta(days=now.date().weekday())
-    wanted = [datetime.combine(monday - timedelta(weeks=back), time.min, UTC) for back in range(1, weeks + 1)]
+    # The last moment of each Sunday: nothing of the Monday was known, and the whole week is still ahead.
+    wanted = [datetime.combine(monday - timedelta(weeks=back, days=1), time.max, UTC) for back in range(1, weeks + 1)]
     found = driver(conn).execute("select cut_off from measure.forecast_run where cut_off = any(%s)", [wanted])
     missing = sorted(set(wanted) - {cut_off for (cut_off,) in found})
     for cut_off in reversed(missing):

@@ -24,14 +24,17 @@ with linked as (
   select o.party_id, o.currency, o.rest,
          least(o.rest, coalesce(s.amount, case when o.delivery_status = 'complete' then o.rest else 0 end)) as delivered
   from ordered o left join shipped s on s.source = o.source and s.order_key = o.source_key
-), promised as (
-  select k.party_id, c.currency, greatest(c.value - coalesce(o.amount, 0), 0) as amount
+), agreed as (
+  select k.party_id, c.number, c.value, c.currency
   from linked k join {contract} c on c.source = k.source and c.customer_key = k.source_key
-  left join lateral (
-    select sum(s.net_value) as amount from {sales_order} s
-    where s.contract_number = c.number and coalesce(s.status, 'open') <> 'cancelled' and coalesce(s.credit_status, '') <> 'blocked'
-  ) o on true
   where c.status = 'activated' and c.value is not null
+), drawn as (
+  select s.contract_number, sum(s.net_value) as amount from {sales_order} s
+  where s.contract_number in (select number from agreed) and coalesce(s.status, 'open') <> 'cancelled' and coalesce(s.credit_status, '') <> 'blocked'
+  group by s.contract_number
+), promised as (
+  select c.party_id, c.currency, greatest(c.value - coalesce(d.amount, 0), 0) as amount
+  from agreed c left join drawn d on d.contract_number = c.number
 ), item as (
   select party_id, currency, rest - delivered as orders, delivered as deliveries, 0 as unposted, 0 as receivables, 0 as overdue, 0 as promised
   from in_flight

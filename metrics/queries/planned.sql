@@ -1,9 +1,7 @@
 -- What treasury and accounts payable plan: forecast items that are not our own echoes, and approved outgoing payments.
 -- An item that names an invoice, in its own field or as the last word of its reference, carries that invoice's source and key.
 -- Parameters: on_date (the cut-off's day), reporting.
-select p.source, p.item_key, p.region, p.legal_entity, p.category, n.source as invoice_source, n.source_key as invoice_key,
-       p.expected_date, p.amount, p.currency, p.confidence, {rate(p.currency, %(on_date)s::date)}::numeric(18,8) as rate
-from (
+with plan as (
   select source, source_key as item_key, region, legal_entity, coalesce(category, 'treasury') as category,
          coalesce(invoice_number, substring(reference from '([^-/ ]+)$')) as names, expected_date, amount, currency, confidence
   from {forecast_item} t
@@ -12,5 +10,10 @@ from (
   union all
   select source, source_key, region, legal_entity, 'disbursement', null, greatest(due_date, %(on_date)s::date), -abs(amount), currency, 'confirmed'
   from {outgoing_payment} o where status = 'approved' and due_date is not null
-) p
-left join lateral (select i.source, i.source_key from {invoice} i where i.number = p.names order by i.source, i.source_key limit 1) n on true
+), named as (
+  select distinct on (i.number) i.number, i.source, i.source_key from {invoice} i
+  where i.number in (select names from plan) order by i.number, i.source, i.source_key
+)
+select p.source, p.item_key, p.region, p.legal_entity, p.category, n.source as invoice_source, n.source_key as invoice_key,
+       p.expected_date, p.amount, p.currency, p.confidence, {rate(p.currency, %(on_date)s::date)}::numeric(18,8) as rate
+from plan p left join named n on n.number = p.names

@@ -173,3 +173,21 @@ def test_a_customer_linked_later_takes_its_invoices_along(engine: sa.Engine) -> 
     _refresh(engine, NOW)
     with reading(engine) as conn:
         assert conn.execute(sa.text("select open_receivables from measure.exposure where party_id = 5")).scalar_one() == Decimal(70)
+
+
+def test_half_a_history_opens_no_breach(engine: sa.Engine) -> None:
+    """While a stream is being read for the first time, exposure is kept but no episode opens and no forecast is published."""
+    with writing(engine) as conn:
+        conn.execute(sa.text("insert into process.stream (connection, stream, region) values ('erp', 'payments', 'EMEA')"))
+        facts = Facts(conn)
+        facts.customer("C1", party=1, limit="500")
+        facts.customer("C2", party=2, limit="500")
+        facts.invoice("I1", "C1", "600.00", date(2026, 2, 1))
+    filling = _refresh(engine)
+    assert (filling.parties, filling.opened, filling.forecast_run) == (2, (), None)
+    with writing(engine) as conn:
+        conn.execute(sa.text("update process.stream set live_since = '2026-03-01'"))
+        Facts(conn).invoice("I2", "C2", "10.00", date(2026, 2, 1))
+    complete = _refresh(engine)
+    assert [episode.party_id for episode in complete.opened] == [1]
+    assert complete.forecast_run is not None
