@@ -78,4 +78,6 @@ def bridge(frame: pl.DataFrame, colours: Palette, *, currency: str, chosen: str 
 def _signed(amount: float, kind: str) -> str:
     sign = "" if kind == "total" and amount >= 0 else "+" if amount >= 0 else "\u2212"
     size = abs(amount)
+    if size < 0.5:
+        return "0"
     return f"{sign}{size / 1e6:,.2f} M" if size >= 1e6 else f"{sign}{size / 1e3:,.1f} k" if size >= 1e3 else f"{sign}{size:,.0f}"

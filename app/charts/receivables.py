@@ -10,6 +10,7 @@ import polars as pl
 from app.charts.palette import SYMBOLS, Palette, layout
 
 Figure = dict[str, Any]
+_PLOT_PIXELS, _LABEL_PIXELS = 240, 15
 SETTLED = 0.9
 """From this share of cleared invoices on, a cohort's percentiles hardly move any more."""
 
@@ -26,7 +27,7 @@ def cohorts(frame: pl.DataFrame, colours: Palette, *, chosen: date | None = None
         for at, (name, colour, width) in enumerate(lines)
     ]  # fmt: skip
     labels = [_end_label(weeks, data[name].to_list(), name, colour) for name, colour, _ in lines]
-    return {"data": traces, "layout": layout(colours, unit="days", annotations=[label for label in labels if label], xaxis=_weeks(weeks), yaxis={"rangemode": "tozero"})}
+    return {"data": traces, "layout": layout(colours, unit="days", annotations=_apart([label for label in labels if label], data["p95"].max()), xaxis=_weeks(weeks), yaxis={"rangemode": "tozero"})}
 
 
 def compare(frame: pl.DataFrame, colours: Palette, *, percentile: str = "p50") -> Figure:
@@ -91,6 +92,17 @@ def _end_label(x: list[date], y: list[float | None], text: str, colour: str) -> 
         return None
     week, value = known[-1]
     return {"x": week.isoformat(), "y": value, "text": f"<b>{text}</b>", "showarrow": False, "xanchor": "left", "xshift": 10, "font": {"color": colour, "size": 12}}
+
+
+def _apart(labels: list[Figure], highest: Any) -> list[Figure]:
+    """The labels, each moved up as far as it takes to stand clear of the one below it."""
+    pixels_per_day = _PLOT_PIXELS / float(highest or 1)
+    below = -float(_LABEL_PIXELS)
+    for label in labels:
+        place = label["y"] * pixels_per_day
+        label["yshift"] = max(below + _LABEL_PIXELS - place, 0)
+        below = place + label["yshift"]
+    return labels
 
 
 def _weeks(weeks: list[date]) -> Figure:

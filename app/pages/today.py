@@ -11,6 +11,7 @@ from app.desk import Desk, Feed, HandItem
 from app.widgets import frame, links, tiles, words
 
 _KINDS = {"exceptions": "Exceptions", "case": "Case to decide", "breach": "Limit breach", "feed": "Late feed"}
+_SHOWN = 8
 _WORST = ("bad", "warning", "unknown", "good")
 
 
@@ -42,7 +43,7 @@ def _needs_a_hand(desk: Desk, items: Sequence[HandItem], *, has_feeds: bool) -> 
         else:
             frame.empty("Nothing has arrived yet.", "Open Connections and run the first one; its first records appear here within a minute.")
         return
-    for at, item in enumerate(items):
+    for at, item in enumerate(items[:_SHOWN]):
         with st.container(horizontal=True, vertical_alignment="center", key=f"row-hand-{at}"):
             with st.container(gap=None):
                 st.markdown(f"**{words.plain(item.title)}**")
@@ -53,6 +54,12 @@ def _needs_a_hand(desk: Desk, items: Sequence[HandItem], *, has_feeds: bool) -> 
                 if item.money is not None:
                     st.markdown(words.plain(words.amount(item.money)))
             links.link(item.page, "Open", item.params)
+    if len(items) > _SHOWN:
+        rest = items[_SHOWN:]
+        with st.container(horizontal=True, vertical_alignment="center", key="hand-rest"):
+            st.caption(f"and {words.counted(len(rest), 'more', 'more')} with less money", width="content")
+            for page in dict.fromkeys(item.page for item in rest):
+                links.link(page, f"See them in {page}")
 
 
 def _freshness(feeds: Sequence[Feed]) -> None:

@@ -118,8 +118,10 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 
 def change(tile: Tile) -> str | None:
-    """A tile's change with its sign and unit, or None."""
-    return None if tile.change is None else figure(tile.change, tile.unit, signed=True)
+    """A tile's change with its sign and unit, `no change`, or None when there is nothing to compare with."""
+    if tile.change is None:
+        return None
+    return "no change" if not tile.change else figure(tile.change, tile.unit, signed=True)
 
 
 def percent(share: float | None) -> str:

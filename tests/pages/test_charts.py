@@ -49,7 +49,7 @@ def test_the_bridge_tells_forecast_actual_and_sync_apart_without_colour() -> Non
     bar = cash.bridge(figures.bridge(), LIGHT, currency="EUR")["data"][0]
     shapes = dict(zip(bar["x"], bar["marker"]["pattern"]["shape"], strict=True))
     assert (shapes["Forecast"], shapes["Actual"], shapes["Sync delay"]) == ("/", "", "x")
-    assert all(text[0] in "+\u2212" for text, step in zip(bar["text"], bar["x"], strict=True) if step not in ("Forecast", "Actual"))
+    assert all(text[0] in "+\u22120" for text, step in zip(bar["text"], bar["x"], strict=True) if step not in ("Forecast", "Actual"))
 
 
 def test_cohorts_can_be_clicked_and_show_what_still_moves() -> None:
