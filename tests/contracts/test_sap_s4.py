@@ -132,6 +132,33 @@ class Limits(S4Case):
         self.host.records[self.entity_set].append({**self.record(key, 1, at), "CreditLimitAmount": "many"})
 
 
+class Customers(S4Case):
+    """What changes of a customer is its terms, which stand in its company record."""
+
+    stream, entity, value_column = "customers", "customer", "payment_terms_days"
+    entity_set, key = "A_BusinessPartner", "BusinessPartner"
+
+    def record(self, key: str, worth: int, at: datetime) -> dict[str, Any]:
+        beside: dict[str, dict[str, Any]] = {
+            "A_Customer": {"Customer": key, "CustomerName": f"Company {key}", "OrderIsBlockedForCustomer": "", "VATRegistration": "DE1",
+                           "DeliveryIsBlocked": "", "BillingIsBlockedForCustomer": "", "PostingIsBlocked": False,
+                           "DeletionIndicator": False, "CustomerCorporateGroup": "", "CustomerClassification": ""},
+            "A_CustomerCompany": {"Customer": key, "CompanyCode": "1010", "PaymentTerms": f"NT{worth}"},
+        }  # fmt: skip
+        for name, record in beside.items():
+            rows = self.host.records[name]
+            rows[:] = [*(row for row in rows if row["Customer"] != key), record]
+        seconds = at.hour * 3600 + at.minute * 60 + at.second
+        return {
+            "BusinessPartner": key, "Customer": key, "BusinessPartnerFullName": f"Company {key}", "BusinessPartnerName": "",
+            "LastChangeDate": v2_day(at), "LastChangeTime": f"PT{seconds // 3600:02d}H{seconds // 60 % 60:02d}M{seconds % 60:02d}S",
+            "CreationDate": v2_day(at), "CreationTime": "PT00H00M00S", "BusinessPartnerIsBlocked": False, "IsMarkedForArchiving": False,
+        }  # fmt: skip
+
+    def put_malformed(self, key: str, at: datetime) -> None:
+        self.host.records[self.entity_set].append({**self.record(key, 1, at), "LastChangeDate": "/Date(31022026)/x"})
+
+
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S4_TEST_USER", "TIDEGATE")
@@ -163,4 +190,11 @@ class TestLimits(AdapterSuite):
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with Limits() as case:
+            yield case
+
+
+class TestCustomers(AdapterSuite):
+    @pytest.fixture
+    def case(self) -> Iterator[AdapterCase]:
+        with Customers() as case:
             yield case

@@ -146,20 +146,9 @@ class Session:
 
     def find(self, entity_set: EntitySet, conditions: Sequence[str], together: int = 30) -> Iterator[Got]:
         """The records that fulfil any of the conditions, asked for some at a time."""
-        chosen = self.select(entity_set)
         for first in range(0, len(conditions), together):
-            query = Query(
-                entity_set, ",".join(entity_set.needed[:1]), lambda _: None, where=" or ".join(conditions[first : first + together])
-            )
-            skip, link = 0, None
-            for _ in range(PAGES_MAX):
-                answer = self._follow(link) if link else self.get(entity_set.path, self._params(query, chosen, None, skip))
-                got = self._got(answer)
-                yield got
-                if not self._more(got, skip) or not got.split.records:
-                    break
-                skip += len(got.split.records)
-                link = str(got.split.beside["__next"]) if got.split.beside.get("__next") else None
+            where = " or ".join(conditions[first : first + together])
+            yield from self.read(Query(entity_set, entity_set.needed[0], lambda _: None, where))
 
     def _more(self, got: Got, skip: int) -> bool:
         taken = len(got.split.records)
