@@ -63,7 +63,7 @@ class FlatFiles:
         for place, ((period, sequence, name), dropped) in enumerate(fresh):
             # Read again rather than held: a first pull may find years of files.
             body, digest = self._read(dropped.path)
-            headers = {"digest": digest, "received_at": now.astimezone(UTC).isoformat()}
+            headers = _headers(kind, digest, now)
             if dropped.manifest is not None:
                 headers["manifest"] = self._read(dropped.manifest)[0].decode("utf-8", errors="replace")
             conflict = memory.conflict(name, period, sequence, digest)
@@ -107,7 +107,7 @@ class FlatFiles:
         kind = self._kind(self.stream_of(path))
         body, digest = self._read(path)
         received = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        headers = {"digest": digest, "received_at": received.isoformat()}
+        headers = _headers(kind, digest, received)
         beside = manifest_of(path, kind)
         if beside is not None:
             headers["manifest"] = self._read(beside)[0].decode("utf-8", errors="replace")
@@ -232,6 +232,17 @@ class _Memory:
     def cursor(self) -> dict[str, Any]:
         """The memory as a cursor."""
         return {"files": self._files, "last_sequence": self.last_sequence}
+
+
+def _headers(kind: FileKind, digest: str, received: datetime) -> dict[str, str]:
+    """What mapping and a person who looks at a line need to know of the file beside its bytes."""
+    before = int(kind.names_in_file) + int(kind.header is not None)
+    return {
+        "digest": digest,
+        "received_at": received.astimezone(UTC).isoformat(),
+        "encoding": kind.encoding,
+        "first_record_line": str(before),
+    }
 
 
 def _deletes(kind: FileKind) -> bool:
