@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
 from db.engine import Scope, reading, writing
-from metrics import latency, reads, refresh
-from metrics.frames import Where
+from metrics import delay, freshness, hindsight, journeys, latency, reads, refresh
+from metrics.frames import Where, known, source_knew
 from metrics.invoices import invoices
 from tests.postgres.metrics_facts import Facts, moment
 
@@ -48,12 +48,12 @@ def test_the_read_models_say_what_the_facts_say(world: sa.Engine) -> None:
     with reading(world) as conn:
         ledger, facts = (reads.ledger(conn, reporting_currency="EUR", known_at=at).sort("source_key") for at in (None, NOW))
         exposure, past = (reads.exposures(conn, reporting_currency="EUR", known_at=at) for at in (None, NOW))
-        held, known = (reads.positions(conn, reporting_currency="EUR", known_at=at) for at in (None, NOW))
+        held, past_held = (reads.positions(conn, reporting_currency="EUR", known_at=at) for at in (None, NOW))
         merged = reads.cohorts(reads.cohort_slice(conn, since=date(2025, 12, 29)))
         direct = latency.cohorts(invoices(conn, reporting_currency="EUR"))
     assert_frame_equal(ledger, facts)
     assert_frame_equal(exposure, past)
-    assert_frame_equal(held, known)
+    assert_frame_equal(held, past_held)
     assert held["amount"].to_list() == [Decimal(1200), Decimal(50)]
     assert_frame_equal(merged.select("week", "p50", "p90", "p95", "invoices", "cleared", "late"),
                        direct.select("week", "p50", "p90", "p95", "invoices", "cleared", "late"))  # fmt: skip
@@ -127,3 +127,57 @@ def test_breaches_are_shown_as_they_stood(world: sa.Engine) -> None:
         before = reads.breaches(conn, at=NOW - timedelta(days=1))
     assert before.is_empty()
     assert now["cleared_at"].null_count() == now.height
+
+
+def test_every_question_of_a_page_may_be_asked_by_the_pages_role(world: sa.Engine) -> None:
+    """Variance, accuracy, journeys, freshness and their past forms need no right that pages don't have, and cross no region."""
+    scope = Scope(regions=frozenset({"NA"}), actor="ann")
+    asked = NOW - timedelta(days=20)
+    window = (asked.date() + timedelta(days=1), NOW.date())
+    with writing(world) as conn:
+        Facts(conn).invoice("EMEA1", "C0", "70.00", date(2026, 2, 5))
+        Facts(conn).invoice("LATE", "C3", "70.00", date(2026, 2, 5), region="NA", currency="EUR", recorded_at=moment(date(2026, 2, 20)))
+    with reading(world, scope) as conn:
+        explained = hindsight.explain(conn, window=window, cut_off=asked, at=NOW, reporting_currency="EUR")
+        assert explained.bridge is not None
+        assert set(explained.bridge.items["region"]) == {"NA"}
+        assert explained.late["cause"].to_list() == ["waited for the next pull"]
+        hindsight.accuracy_by_horizon(conn, at=NOW, reporting_currency="EUR")
+        for known_at in (None, NOW):
+            assert journeys.find(conn, "LATE", now=NOW, bound=reads.bound_of(known_at)) is not None
+            assert journeys.find(conn, "EMEA1", now=NOW, bound=reads.bound_of(known_at)) is None
+        assert set(journeys.search(conn, "I")["kind"]) == {"invoice"}
+        assert freshness.streams(conn).is_empty()
+        assert freshness.lags(conn, since=NOW - timedelta(days=400)).height > 0
+        assert freshness.watermark(conn) is None
+        assert reads.rate_date(conn, NOW.date()) == date(2025, 12, 1)
+        assert set(reads.newest_forecast(conn, at=NOW)["region"]) == {"NA"}
+
+
+def test_a_figures_sync_share_is_its_difference_between_the_two_sets(world: sa.Engine) -> None:
+    """Open amounts as known less those without delay equal the sync share computed from the late records alone, per region."""
+    at = datetime(2026, 2, 10, tzinfo=UTC)
+    with writing(world) as conn:
+        facts = Facts(conn)
+        facts.invoice("L1", "C3", "110.00", date(2025, 12, 5), region="NA", currency="USD", recorded_at=moment(date(2026, 2, 20)))
+        facts.put("payment_application", "L2", invoice_key="I1", amount=Decimal(1), currency="EUR", clearing_date=date(2026, 2, 1),
+                  changed_at=moment(date(2026, 2, 1)), recorded_at=moment(date(2026, 2, 20)))  # fmt: skip
+        conn.execute(
+            sa.text(
+                "insert into process.stream (connection, stream, region, live_since, complete_until) values ('erp', 's', 'EMEA', :a, :a)"
+            ),
+            {"a": at},
+        )
+    with reading(world) as conn:
+        found = delay.sync_shares(conn, at=at, reporting_currency="EUR")
+        frames = [invoices(conn, reporting_currency="EUR", bound=bound) for bound in (known(at), source_knew(at))]
+    for region in ("*", "EMEA", "NA"):
+        mine = [frame if region == "*" else frame.filter(pl.col("region") == region) for frame in frames]
+        totals = [Decimal(frame.filter(pl.col("open_amount") > 0)["open_reporting"].sum()) for frame in mine]
+        assert found.get(("open_total", region), Decimal(0)) == totals[0] - totals[1]
+    with writing(world) as conn:
+        assert delay.put_sync_shares(conn, now=NOW, reporting_currency="EUR") == at
+    with reading(world) as conn:
+        tile = reads.headlines(conn, ["open_total", "cash_position"], on=NOW.date())
+    assert tile["open_total"].sync_share == found["open_total", "*"]
+    assert tile["cash_position"].sync_share == 0
