@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import polars as pl
@@ -57,6 +58,7 @@ def run(bench: Bench) -> Iterator[Ratio]:
     yield Ratio("2 all-duplicate replay", "Tidegate", "COPY+ON CONFLICT", faster(same["ours"], same["floor"]), 2.0,
                 rate=bench.rows / statistics.median(same["ours"]))  # fmt: skip
     yield _wal(engine, ours, floor)
+    yield _changed(bench, engine, url, ready)
     engine.dispose()
     yield from _against_dlt(bench, bench.new_database(), ready, plain)
 
@@ -109,6 +111,35 @@ def _wal(engine: sa.Engine, ours: Callable[[], None], floor: Callable[[], None])
     written(ours)
     return Ratio("2 WAL of an all-duplicate replay", "Tidegate", "COPY+ON CONFLICT", (written(ours) / max(written(floor), 1.0),), 0.01,
                  at_most=True)  # fmt: skip
+
+
+def _changed(bench: Bench, engine: sa.Engine, url: str, ready: pl.DataFrame) -> Ratio:
+    """Every tenth record in a newer version, the others as they are; each run brings versions of its own."""
+    columns = [column.name for column in invoice.columns]
+    versions = count(2)
+    tenth = pl.int_range(pl.len()) % 10 == 0
+
+    def next_frame() -> pl.DataFrame:
+        version = next(versions)
+        newer = pl.when(tenth).then(pl.lit(version, pl.Int64)).otherwise(pl.col("source_version"))
+        return ready.with_columns(source_version=newer, order_number=pl.when(tenth).then(pl.lit(str(version))).otherwise("order_number"))
+
+    def ours() -> float:
+        given = next_frame()
+
+        def work() -> None:
+            with writing(engine) as conn:
+                merge(conn, invoice, history_of("invoice"), _hashed(given), now=NOW)
+
+        return seconds(work)
+
+    def floor() -> float:
+        given = _hashed(next_frame()).with_columns(recorded_at=pl.lit(NOW)).select(columns).write_csv(include_header=False).encode()
+        return seconds(lambda: copy_on_conflict(url, given, columns))
+
+    found = rounds(bench.rounds, {"ours": ours, "floor": floor})
+    rate = bench.rows / statistics.median(found["ours"])
+    return Ratio("2 a tenth changed, history kept", "Tidegate", "COPY+ON CONFLICT", faster(found["ours"], found["floor"]), 1.4, rate=rate)
 
 
 def _against_dlt(bench: Bench, url: str, ready: pl.DataFrame, plain: list[dict[str, Any]]) -> Iterator[Ratio]:
