@@ -129,9 +129,8 @@ event = _table(
     when("handled_at", null=True),
     whole("attempts", null=False, default=0),
     when("next_attempt_at", null=True),
-    sa.UniqueConstraint("type", "source", "source_key", "source_version", "raw_record_id", name="uq_event_once"),
+    sa.UniqueConstraint("source", "source_key", "type", "source_version", "raw_record_id", name="uq_event_once"),
     sa.Index("ix_event_new", "region", "id", postgresql_where=sa.text("state = 'new'")),
-    sa.Index("ix_event_entity_source_source_key", "entity", "source", "source_key"),
     rls=True,
 )
 

@@ -1360,10 +1360,8 @@ CREATE TABLE process.event (
 	attempts INTEGER DEFAULT 0 NOT NULL, 
 	next_attempt_at TIMESTAMP WITH TIME ZONE, 
 	CONSTRAINT pk_event PRIMARY KEY (id), 
-	CONSTRAINT uq_event_once UNIQUE (type, source, source_key, source_version, raw_record_id)
+	CONSTRAINT uq_event_once UNIQUE (source, source_key, type, source_version, raw_record_id)
 );
-
-CREATE INDEX ix_event_entity_source_source_key ON process.event (entity, source, source_key);
 
 CREATE INDEX ix_event_new ON process.event (region, id) WHERE state = 'new';
 
