@@ -96,7 +96,8 @@ def pull_stream(
     if stream not in offered:
         raise KeyError(f"connection {connection.name} offers no stream {stream!r}; it has: {', '.join(offered)}")
     with writing(database.engine) as conn:
-        streams.register(conn, connection, list(offered.values()))
+        wanted = [each for each in offered.values() if each.name == stream or connection.stream(each.name).enabled]
+        streams.register(conn, connection, wanted)
         state = streams.known(conn, connection.name, stream)
         refusal = None if pages is not None else _not_now(conn, connection, state, offered, trigger)
         lease = None

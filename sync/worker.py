@@ -71,11 +71,11 @@ def register(shop: Shop) -> list[tuple[Connection, str]]:
         except ConfigError as error:
             _log.warning("connection left out", connection=connection.name, error=str(error))
             continue
-        offered = list(source.streams())
+        offered = [each for each in source.streams() if connection.stream(each.name).enabled]
         source.close()
         with writing(shop.database.engine) as conn:
             streams.register(conn, connection, offered)
-        pulls += [(connection, each.name) for each in offered if connection.stream(each.name).enabled]
+        pulls += [(connection, each.name) for each in offered]
     return pulls
 
 

@@ -85,11 +85,13 @@ def test_an_invoice_falls_due_once(engine: sa.Engine, clock: FixedClock) -> None
 
 
 def test_a_breach_is_told_with_the_figure(engine: sa.Engine, clock: FixedClock) -> None:
-    """Receivables above a valid limit open a breach and its event; no mark is left."""
+    """Receivables above a valid limit open a breach and its event, once the region's history is in; no mark is left."""
     limit = {"entity": "credit_limit", "source_key": "C1", "source_version": 1, "customer_key": "C1", "limit_amount": "100.00", "currency": "EUR"}
     source = MemorySource({"files": [[customer("C1"), limit, invoice("I1")]]})
     landscape = LANDSCAPE.model_copy(update={"connections": (ERP,), "legal_entities": (LegalEntity(code="DE01", name="One", region="EMEA", currency="EUR"),)})
     pull_stream(Database(engine), ERP, landscape, source, "files", clock=clock, trigger="test")
+    with writing(engine) as conn:
+        conn.execute(sa.text("update process.stream set live_since = now()"))
     refresh_measures(engine, landscape, now=clock.now())
     found = rows(engine, "select type, state, region, data->>'latest', data->>'name' from process.event where type like 'exposure.%'")
     assert found == [("exposure.breached", "new", "EMEA", "119.0000", "Customer C1")]
