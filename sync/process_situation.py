@@ -15,11 +15,11 @@ import msgspec
 import sqlalchemy as sa
 
 from db.engine import Reading
-from sync import policy, process_facts, process_invoices
+from sync import policy, process_facts, process_invoices, process_treasury
 from sync.connections import Landscape
 from sync.process_facts import Key
-from sync.rules import collections, exposure, order_to_cash
-from sync.rules.facts import ZERO, Decision, Order, Party, Rates, SalesContract, Sum, Terms
+from sync.rules import collections, exposure, liquidity, order_to_cash, reconciliation
+from sync.rules.facts import ZERO, Decision, Fact, Order, Party, Rates, SalesContract, Sum, Terms
 from sync.rules.treasury import Published
 
 ORDER_EVENTS = frozenset({"contract.approved", "order.blocked", "release.conflicted", "order.released"})
@@ -70,6 +70,7 @@ class Situation:
     parties: dict[int, Party]
     invoices: process_invoices.Touched
     published: dict[str, list[Published]]
+    treasury: Sequence[tuple[Event, Fact]] = ()
 
     def party(self, source: str, customer_key: str | None) -> Party | None:
         """The party behind a customer record, or None when it is not known."""
@@ -94,7 +95,14 @@ def load(conn: Reading, landscape: Landscape, events: Sequence[Event], now: date
     erps = {source for source, _ in customers}
     subjects = {f"order:{order.source}:{order.key}" for order in orders} | touched.subjects()
     crm = [c.name for c in landscape.connections if "update_collections" in policy.takes(c)]
+    received = [event for event in events if event.type == "payment.received"]
+    banks = [c.name for c in landscape.connections if c.system == "bank_files"]
+    balances = [event for event in events if event.type == "cash_position.refreshed"][-1:]
+    treasury: list[tuple[Event, Fact]] = list(process_treasury.payments(conn, received, banks))
+    for event in balances:
+        treasury += process_treasury.cash(conn, landscape, event, now.date())
     return Situation(
+        treasury=treasury,
         now=now,
         terms=policy.terms(landscape),
         rates=process_facts.rates(conn, landscape.reporting_currency, now.date()),
@@ -119,6 +127,7 @@ def decide(situation: Situation) -> Decided:
         first.append((events[0].id, events, lambda _some, party=party: _customer(situation, party)))  # type: ignore[misc]
     breaches = [event for event in situation.events if event.type in BREACH_EVENTS]
     first.extend((event.id, [event], lambda some: _breach(situation, some[0])) for event in breaches)
+    first.extend((event.id, [event], lambda _some, facts=facts: _treasury(facts)) for event, facts in situation.treasury)  # type: ignore[misc]
     for _, events, rule in sorted(first, key=lambda entry: entry[0]):
         try:
             decision = rule(events)
@@ -206,6 +215,16 @@ def _breach(situation: Situation, event: Event) -> Decision:
             cleared_at=situation.now if event.type == "exposure.cleared" else None,
         )
     )
+
+
+def _treasury(facts: Fact) -> Decision | None:
+    """Payments are decided always, cash only where it is short."""
+    if isinstance(facts, reconciliation.Reconciliation):
+        return reconciliation.decide(facts)
+    if isinstance(facts, liquidity.Liquidity):
+        decision = liquidity.decide(facts)
+        return decision if decision.outcome == "alert" else None
+    return None
 
 
 def _by_party(situation: Situation) -> dict[int, list[Event]]:
