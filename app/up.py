@@ -25,7 +25,7 @@ from db.settings import Settings
 
 HEARTBEAT_SECONDS = 5.0
 STOP_SECONDS = 12.0
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 
 Say = Callable[[str], None]
 
