@@ -247,7 +247,7 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionFilter:
-    """Which exceptions; empty means any. `state` 'open' means all that need somebody."""
+    """Which exceptions; empty means any. `state` 'open' means all that need somebody, 'any' leaves none out."""
 
     state: str = "open"
     cause: str | None = None

@@ -160,7 +160,7 @@ class FakeDesk:
         rows = [row for row in queue.matching(query) if self._sees(row.region)]
         keys = {row.fingerprint for row in rows}
         groups = [group for group in queue.groups() if group.fingerprint in keys]
-        total = sum(group.count for group in groups) if not (query.text or query.owner or query.state not in ("open", "all")) else len(rows)
+        total = sum(group.count for group in groups) if not (query.text or query.owner or query.state not in ("open", "any")) else len(rows)
         start = page * page_size
         return Exceptions(figures.NOW, total, figures.money("4347440.00"), groups, rows[start : start + page_size], page, page_size)
 

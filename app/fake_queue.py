@@ -65,7 +65,7 @@ def rows() -> list[ExceptionRow]:
 def matching(query: ExceptionFilter) -> list[ExceptionRow]:
     """The exceptions that the filter selects."""
     def fits(row: ExceptionRow) -> bool:
-        states = query.state in ("all", row.state) or (query.state == "open" and row.state not in ("resolved", "dismissed"))
+        states = query.state in ("any", row.state) or (query.state == "open" and row.state not in ("resolved", "dismissed"))
         pairs = ((query.cause, row.cause), (query.connection, row.connection), (query.region, row.region), (query.entity, row.entity),
                  (query.fingerprint, row.fingerprint), (query.owner, row.owner))  # fmt: skip
         words = f"{row.message} {row.customer} {row.source_key}".lower()

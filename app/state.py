@@ -25,7 +25,7 @@ _PAGES_OF_ROLE: Mapping[str, frozenset[str]] = {
 }
 
 DIMENSIONS = ("region", "legal_entity", "customer", "country", "currency")
-EXCEPTION_STATES = ("open", "new", "acknowledged", "waiting", "replaying", "regressed", "dismissed", "resolved", "all")
+EXCEPTION_STATES = ("open", "new", "acknowledged", "waiting", "replaying", "regressed", "dismissed", "resolved", "any")
 
 KNOWN_AT = "known_at"
 RECEIPT = "receipt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import polars as pl
 import streamlit as st
@@ -87,8 +88,16 @@ def _one(desk: Desk, view: ConnectionView) -> None:
     _runs(view)
     if view.files:
         frame.section("Files", "Expected and received")
-        files = pl.DataFrame([{name: str(value) if value is not None else None for name, value in file.items()} for file in view.files])
+        files = pl.DataFrame([{name: _told(value) for name, value in file.items()} for file in view.files])
         tables.show(files, {name: Column(name.replace("_", " ").capitalize()) for name in files.columns}, key="connections.files", name=f"files of {view.name}")
+
+
+def _told(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return words.instant(value, frame.zone())
+    return f"{value:,}" if isinstance(value, int) else str(value) if value is not None else None
 
 
 def _actions(view: ConnectionView) -> None:

@@ -12,6 +12,7 @@ from app.desk import Desk, ExceptionDetail
 from app.widgets import acts, frame, links, tables, words
 from app.widgets.tables import Column
 
+_TALL = 22
 _SEVERITY = {"critical": "bad", "high": "warning", "medium": "unknown", "low": "unknown"}
 
 
@@ -34,7 +35,7 @@ def render(desk: Desk, chosen: int, listed: Sequence[int]) -> None:
         received = words.instant(seen.received_at, frame.zone())
         frame.section("Record as received", words.plain(f"{seen.page_name or 'no page'} · {received}"))
         if seen.record:
-            st.code(seen.record, language=None, wrap_lines=True)
+            st.code(seen.record, language=None, wrap_lines=True, height=520 if seen.record.count("\n") > _TALL else "content")
         else:
             frame.empty("No record stands behind this one.", "It concerns a whole file, a connection or a write; the evidence says which.")
 

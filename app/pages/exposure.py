@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from app import state
@@ -14,6 +15,7 @@ from app.desk import Case, Desk, Exposure, ExposureFilter
 from app.widgets import acts, filters, frame, links, receipts, tables, tiles, words
 from app.widgets.tables import Column
 
+_SHOWN = 5
 _STATES = {"open": "warning", "approved": "good", "rejected": "bad", "obsolete": "unknown"}
 
 
@@ -47,14 +49,45 @@ def render(desk: Desk) -> None:
 
 
 def _cases(desk: Desk, cases: Sequence[Case]) -> None:
-    waiting = [case for case in cases if case.state == "open"]
-    frame.section("Orders and contracts held for a decision", f"{len(waiting)} open, oldest first")
+    waiting = sorted((case for case in cases if case.state == "open"), key=lambda case: case.opened_at)
+    asked = state.number(st.query_params.to_dict(), "case")
+    everything = st.query_params.get("cases") == "all"
+    chosen = [case for case in cases if case.id == asked]
+    shown = chosen + [case for case in waiting if case.id != asked][: None if everything else _SHOWN - len(chosen)]
+    frame.section("Orders and contracts held for a decision", f"{words.counted(len(waiting), 'open case')}, oldest first")
     if not waiting:
         frame.empty("Nothing is held.", "Orders within policy are released by themselves; one beyond it will stand here with everything the rule saw.")
-    asked = state.number(st.query_params.to_dict(), "case")
-    for case in sorted(cases, key=lambda case: (case.state != "open", case.opened_at)):
+    for case in shown:
         with st.container(border=True, key=f"case-{case.id}"):
             _case(desk, case, opened=case.id == asked)
+    if len(waiting) > _SHOWN:
+        label = f":blue[Show the {_SHOWN} oldest]" if everything else f":blue[Show all {len(waiting)}]"
+        st.button(label, key="exposure.cases.all", type="tertiary", on_click=links.set_params, args=({"cases": None if everything else "all"},))
+    closed = [case for case in cases if case.state != "open"]
+    if closed:
+        with st.expander(f"Cases that are closed, {len(closed)}", key="exposure.cases.closed"):
+            _closed(closed)
+
+
+def _closed(cases: Sequence[Case]) -> None:
+    data = pl.DataFrame(
+        [
+            (case.id, case.title, case.customer, case.region, case.amount.value if case.amount else None, case.amount.currency if case.amount else None,
+             case.state, case.closed_by, case.closed_at, case.reason)
+            for case in cases
+        ],
+        schema={"id": pl.Int64, "title": pl.String, "customer": pl.String, "region": pl.String, "amount": pl.Decimal(19, 4), "currency": pl.String,
+                "state": pl.String, "by": pl.String, "closed": pl.Datetime("us", "UTC"), "reason": pl.String},
+        orient="row",
+    )  # fmt: skip
+    tables.show(data, {
+        "title": Column("Case", width="medium"), "customer": Column("Customer", width="medium"), "region": Column("Region"), "amount": Column("Amount", "money"),
+        "currency": Column("Currency"), "state": Column("State"), "by": Column("Closed by"), "closed": Column("Closed", "instant"), "reason": Column("Reason", width="large"),
+    }, key="exposure.cases.table", name="closed cases", on_pick=_pick_case)  # fmt: skip
+
+
+def _pick_case(row: dict[str, Any]) -> None:
+    links.set_params({"case": str(row["id"])})
 
 
 def _case(desk: Desk, case: Case, *, opened: bool) -> None:
@@ -70,7 +103,7 @@ def _case(desk: Desk, case: Case, *, opened: bool) -> None:
         with st.container(width=100):
             frame.health(_STATES[case.state], case.state)
         if case.state == "open" and state.may_act(desk.person):
-            acts.button("Decide", "resolve_case", {"case_id": case.id}, key=f"exposure.case.{case.id}", title=f"Decide on {case.title}", primary=True,
+            acts.button("Decide", "resolve_case", {"case_id": case.id}, key=f"exposure.case.{case.id}", title=f"Decide on {case.title}",
                         context={"words": "; ".join([*case.reasons, *case.effects])})  # fmt: skip
     with st.expander("What the rule saw", expanded=opened, key=f"exposure.case.{case.id}.inputs"):
         tables.facts({**case.inputs, "rule": f"{case.rule}, version {case.rule_version}"}, key=f"exposure.case.{case.id}.facts")

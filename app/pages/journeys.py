@@ -19,7 +19,7 @@ def render(desk: Desk) -> None:
     frame.head(desk, "Journeys", "Where is this deal?")
     frame.as_of(frame.known_at() or desk.now())
     with st.container(width=560, key="journeys.search"):
-        filters.words("Contract, order, invoice, payment or customer number", "q", key="journeys.q", placeholder="for example 4500001802", width=560)
+        filters.words("Contract, order, invoice, payment or customer number", "q", key="journeys.q", placeholder="Any number you have", width=560)
     number = st.query_params.get("number")
     text = st.query_params.get("q", "").strip()
     if number:
@@ -65,8 +65,8 @@ def _journey(desk: Desk, number: str) -> None:
         frame.empty("There is no journey for this number.", "It may not have arrived yet, or it lies in a region that is not yours.")
         return
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        with st.container(gap="xxsmall", width="content"):
-            st.subheader(words.plain(seen.title), anchor=False)
+        with st.container(gap="small", width="content"):
+            st.markdown(f"### {words.plain(seen.title)}")
             parts = [seen.customer, seen.region, words.amount(seen.amount) if seen.amount else None, f"slowest hop: {seen.slowest}" if seen.slowest else None]
             st.caption(words.plain(" · ".join(part for part in parts if part)))
         st.download_button("Save as OCEL 2.0", seen.ocel, file_name=export.file_name(["journey", seen.number], "json"), mime="application/json",
