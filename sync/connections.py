@@ -112,12 +112,13 @@ class Connection(_Entry):
 
 
 class Policy(_Entry):
-    """The exposure policy: shares of the limit, and how late a payer may be to be released without a person."""
+    """The exposure policy: shares of the limit, how late a payer may be to be released without a person, how old facts may be."""
 
     max_utilisation: str = "1.00"
     max_overdue_share: str = "0.30"
     max_median_days_late: int = 30
     expected_cash_days: int = 90
+    max_input_age_minutes: int = 1440
 
 
 class Grant(_Entry):

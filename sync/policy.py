@@ -8,9 +8,6 @@ from decimal import Decimal
 from sync.connections import ConfigError, Connection, Landscape
 from sync.rules.facts import Terms
 
-MAX_INPUT_AGE_MINUTES = 24 * 60
-"""How old, in business time, what the ERP says may be for an order to be released without a person."""
-
 _TAKES = {"kyriba": ("publish_forecast",), "salesforce": ("update_collections",), "sap_s4": ("release_order",)}
 """What each system takes unless its connection says otherwise in `options.takes`."""
 
@@ -27,7 +24,7 @@ def terms(landscape: Landscape) -> Terms:
         max_overdue_share=overdue,
         max_median_days_late=policy.max_median_days_late,
         expected_cash_days=policy.expected_cash_days,
-        max_input_age_minutes=getattr(policy, "max_input_age_minutes", MAX_INPUT_AGE_MINUTES),
+        max_input_age_minutes=policy.max_input_age_minutes,
     )
 
 
