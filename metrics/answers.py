@@ -10,7 +10,7 @@ from decimal import Decimal
 import polars as pl
 
 from db.engine import Reading
-from metrics import book, freshness, hindsight, reads
+from metrics import book, freshness, hindsight, outcomes, reads
 from metrics.book import PERIOD_DAYS, Answer
 from metrics.frames import Bound, Where, end_of, known
 from metrics.invoices import invoices
@@ -39,6 +39,7 @@ _OF_INVOICES: dict[str, Callable[[pl.DataFrame, date], Answer]] = {
     "credit_total": lambda frame, _on: book.credit_total(frame),
     "kaplan_meier_median": book.kaplan_meier_median,
     "invoice_to_payment_weighted": lambda frame, _on: book.weighted_latency(frame),
+    "value_of_a_dso_day": outcomes.value_of_a_day,
 }
 
 
@@ -127,6 +128,10 @@ def _visibility(_frame: pl.DataFrame, asked: Asked) -> Answer:
     return Answer(slowest["p95"], int(found["records"].sum()))
 
 
+def _counts(asked: Asked) -> outcomes.Counts:
+    return outcomes.counts(asked.conn, now=asked.bound.at or asked.now, where=asked.where)
+
+
 def _sum(amounts: pl.Series) -> Decimal:
     return Decimal(amounts.sum() or 0)
 
@@ -140,4 +145,7 @@ _OF_FACTS: dict[str, Callable[[pl.DataFrame, Asked], Answer]] = {
     "forecast_bias": _accuracy("bias"),
     "forecast_sync_share": _sync_share,
     "visibility_lag_p95": _visibility,
+    "duplicates_prevented": lambda _frame, asked: outcomes.duplicates_prevented(_counts(asked)),
+    "incidents_per_10000": lambda _frame, asked: outcomes.incidents_per_ten_thousand(_counts(asked)),
+    "time_to_repair": lambda _frame, asked: outcomes.time_to_repair(_counts(asked)),
 }

@@ -88,6 +88,11 @@ def _unrated(frame: pl.DataFrame) -> bool:
     return bool(frame["gross_reporting"].is_null().any())
 
 
+def net_sales(frame: pl.DataFrame, on: date, *, days: int = PERIOD_DAYS) -> Decimal | None:
+    """Invoiced less credited in the `days` up to `on`, in the reporting currency; None when an amount has no rate."""
+    return None if _unrated(frame) else _sales(frame, on - timedelta(days=days - 1), on)
+
+
 def dso(frame: pl.DataFrame, on: date, *, not_yet_due: bool = False, days: int = PERIOD_DAYS) -> Answer:
     """Open receivables x days / net sales of the last `days`; with `not_yet_due`, the best possible DSO."""
     if _unrated(frame):

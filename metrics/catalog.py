@@ -7,7 +7,7 @@ from typing import Literal
 
 Unit = Literal["days", "count", "share", "money", "seconds", "index"]
 Good = Literal["up", "down", "none"]
-Family = Literal["basic", "book", "behaviour", "exposure", "forecast", "freshness"]
+Family = Literal["basic", "book", "exposure", "forecast", "freshness", "outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,13 @@ _MEASURES = (
             "bank and payment items of a window", _TREASURY, "forecast"),
     Measure("visibility_lag_p95", "Visibility lag, 95th percentile", "Recorded here - changed in the source, over live records.", "seconds",
             "down", "source and entity", _OPS, "freshness"),
+    Measure("duplicates_prevented", "Duplicates prevented", "Records that came twice and became one entry, 28 days.", "count", "none",
+            "records received", _OPS, "outcome"),
+    Measure("incidents_per_10000", "Exceptions per 10,000 records", "Exceptions opened / records received x 10,000, 28 days.", "index", "down",
+            "records received", _OPS, "outcome"),
+    Measure("time_to_repair", "Time to repair", "Mean of resolved - first seen over exceptions resolved in 28 days.", "seconds", "down",
+            "exceptions", _OPS, "outcome"),
+    Measure("value_of_a_dso_day", "One day of DSO", "Net sales of the last 91 days / 91.", "money", "none", _BOOK, _AR, "outcome"),
 )  # fmt: skip
 
 CATALOG: dict[str, Measure] = {measure.slug: measure for measure in _MEASURES}

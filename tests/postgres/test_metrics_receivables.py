@@ -208,3 +208,5 @@ def test_every_measure_of_the_catalogue_answers(engine: sa.Engine) -> None:
     assert _line(now, "dso")["by"][0]["value"] == values["dso"]
     assert {line["slug"]: line["value"] for line in past["measures"]}["exposure_total"] == 150
     assert values["forecast_sync_share"] == 0
+    assert values["value_of_a_dso_day"] == Decimal("3.30")
+    assert values["duplicates_prevented"] is None
