@@ -15,10 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from db.engine import open_database, reading
+from db.settings import Settings
 from tests.browser.ensure_chromium import chromium
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +37,11 @@ FLAGS = [
     "--disable-sync",
 ]
 UP_SECONDS = 90
+PATIENCE_MS = 60_000
+asked_hosts: set[str] = set()
+"""Every host that any page of this session asked for anything."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,13 @@ class Installation:
     address: str
     home: Path
     environment: dict[str, str]
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | None
+
+    def rows(self, statement: str, **bound: Any) -> list[Any]:
+        """What the installation's database says."""
+        settings = Settings.from_environment(self.environment)
+        with open_database(settings, application="tidegate-test", pool_size=1) as database, reading(database.engine) as conn:
+            return list(conn.execute(sa.text(statement), bound))
 
     def control(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
         """Asks the sandbox's control port."""
@@ -115,7 +130,9 @@ def logs(home: Path) -> str:
 
 
 def take_down(installation: Installation) -> int:
-    """Ctrl-C, once; returns the exit code."""
+    """Ctrl-C, once; returns the exit code. An installation that ran before the tests is left alone."""
+    if installation.process is None:
+        return 0
     installation.process.send_signal(signal.SIGINT)
     try:
         return installation.process.wait(40)
@@ -126,7 +143,14 @@ def take_down(installation: Installation) -> int:
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One installation for all browser tests of the session."""
+    """One installation for all browser tests of the session: a new one, or the one that TIDEGATE_RUNNING (its address) names.
+
+    A running one must be that of TIDEGATE_HOME; writing a story against it saves bringing one up every time.
+    """
+    running = os.environ.get("TIDEGATE_RUNNING")
+    if running:
+        yield Installation(running, Path(os.environ["TIDEGATE_HOME"]), dict(os.environ), None)
+        return
     up = bring_up(tmp_path_factory.mktemp("home"))
     yield up
     take_down(up)
@@ -149,9 +173,9 @@ def browser() -> Iterator[Browser]:
 def signed_in(browser: Browser, address: str, persona: str, *, scheme: str = "light", width: int = 1440) -> Page:
     """A page of a fresh browser session on which `persona` has signed in at the identity provider."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
+    context.on("request", lambda request: asked_hosts.add(str(urlsplit(request.url).hostname)))
     page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
     page.get_by_role("button", name=persona, exact=True).click()
