@@ -41,13 +41,14 @@ def acquire(
 ) -> Lease | None:
     """The lease of the stream, or None while another owner's has not run out. The stream must be registered.
 
-    `now` is business time, written down as the moment of the attempt; the lease itself runs by the database's clock.
+    A stream whose row is locked is being written: it is not waited for. `now` is business time, written down as the moment of the
+    attempt; the lease itself runs by the database's clock.
     """
     token = conn.scalar(
         sa.text(
             f"update process.stream set lease_token = lease_token + 1, lease_owner = :owner, lease_until = {_UNTIL},"
-            f" last_attempt_at = :now"
-            f" where {_WHO} and (lease_until is null or lease_until <= clock_timestamp()) returning lease_token"
+            f" last_attempt_at = :now where ctid = (select ctid from process.stream where {_WHO}"
+            "  and (lease_until is null or lease_until <= clock_timestamp()) for update skip locked) returning lease_token"
         ),
         {"connection": connection, "stream": stream, "owner": owner, "seconds": seconds, "now": now},
     )

@@ -121,7 +121,8 @@ def _write(conn: Writing, setting: Setting, batch: Batch) -> Outcome:
     """Merges, quarantines, resolves, tells events and marks measures for one checked batch."""
     verdicts: list[pl.DataFrame] = []
     entities: dict[str, dict[str, int]] = {}
-    made = touched = resolved = 0
+    marks: list[pl.DataFrame] = []
+    made = resolved = 0
     newest: datetime | None = None
     waiting = quarantine.waiting_keys(conn, setting.source)
     again = bool(batch.records["seen_before"].any())
@@ -136,7 +137,7 @@ def _write(conn: Writing, setting: Setting, batch: Batch) -> Outcome:
         entities[entity] = dict(judged.group_by("outcome").len().sort("outcome").iter_rows())
         current = judged.filter(pl.col("outcome").is_in(["new", "changed"]))
         made += _tell(conn, entity, current, merged, again=again)
-        touched += _touch(conn, setting, entity, current, merged.before)
+        marks += _touched(entity, current, merged.before)
         resolved += _resolve(conn, setting, entity, current, waiting)
         stamp = judged["changed_at"].max()
         if isinstance(stamp, datetime):
@@ -146,7 +147,8 @@ def _write(conn: Writing, setting: Setting, batch: Batch) -> Outcome:
     records = _per_record(batch, verdicts)
     counts = _counts(records)
     if counts.promoted:
-        touched += _mark(conn, setting, pl.DataFrame({"kind": ["stream"], "key": [setting.stream]}))
+        marks.append(pl.DataFrame({"kind": ["stream"], "key": [setting.stream]}))
+    touched = _mark(conn, setting, marks)
     causes = {str(cause): int(n) for cause, n in batch.rejects.group_by("cause").len().iter_rows()}
     return Outcome(counts, records, entities, causes, made, touched, resolved, newest)
 
@@ -235,20 +237,25 @@ def _still_actionable(conn: Writing, told: pl.DataFrame) -> pl.DataFrame:
     return told.with_columns(state=pl.when(alive).then(pl.lit("new")).otherwise(pl.col("state")))
 
 
-def _touch(conn: Writing, setting: Setting, entity: str, current: pl.DataFrame, before: pl.DataFrame) -> int:
-    """Marks the groups of measures that new and changed rows touch, also those that a changed row has left."""
+def _touched(entity: str, current: pl.DataFrame, before: pl.DataFrame) -> list[pl.DataFrame]:
+    """The groups of measures (kind, key) that new and changed rows touch, also those that a changed row has left."""
     parts = []
     for kind, column in _TOUCHES.get(entity, ()):
         fallback = pl.lit("*") if kind == "forecast" else pl.lit(None, dtype=pl.String)
         marked = [pl.lit(kind).alias("kind"), pl.coalesce(pl.col(column), fallback).alias("key")]
         parts += [current.select(marked), before.select(marked)]
-    marks = pl.concat(parts).drop_nulls().unique() if parts else pl.DataFrame()
-    return 0 if marks.is_empty() else _mark(conn, setting, marks)
+    return parts
 
 
-def _mark(conn: Writing, setting: Setting, marks: pl.DataFrame) -> int:
-    """Sorted, so that two transactions lock in one order; updated, not skipped, so that a refresh that runs now can't lose a mark."""
-    ordered = marks.sort("kind", "key")
+def _mark(conn: Writing, setting: Setting, marks: Sequence[pl.DataFrame]) -> int:
+    """All marks of a batch, last of all and in one order, so that streams of one source neither wait long for each other nor lock
+    crosswise. Updated, not skipped: a refresh that runs now can't lose a mark.
+    """
+    if not marks:
+        return 0
+    ordered = pl.concat(marks).drop_nulls().unique().sort("kind", "key")
+    if ordered.is_empty():
+        return 0
     conn.execute(
         sa.text(
             "insert into measure.touched (kind, source, key, marked_at)"

@@ -38,16 +38,23 @@ class State:
 
 
 def register(conn: Writing, connection: Connection, streams: Sequence[Stream]) -> None:
-    """Makes a row for every stream of `connection` that has none yet; a region that changed in the settings is corrected."""
+    """Makes a row for every stream of `connection` that has none yet; a region that changed in the settings is corrected.
+
+    What is right already is only read: a batch that is being written holds its stream's row, and nobody may wait for that here.
+    """
+    found = conn.execute(
+        sa.text("select stream, region from process.stream where connection = :connection"), {"connection": connection.name}
+    )
+    known = {row.stream: row.region for row in found}
     for stream in sorted(streams, key=lambda each: each.name):
-        conn.execute(
-            sa.text(
-                "insert into process.stream (connection, stream, region) values (:connection, :stream, :region)"
-                " on conflict (connection, stream) do update set region = excluded.region"
-                " where process.stream.region <> excluded.region"
-            ),
-            {"connection": connection.name, "stream": stream.name, "region": connection.region},
-        )
+        if known.get(stream.name) != connection.region:
+            conn.execute(
+                sa.text(
+                    "insert into process.stream (connection, stream, region) values (:connection, :stream, :region)"
+                    " on conflict (connection, stream) do update set region = excluded.region"
+                ),
+                {"connection": connection.name, "stream": stream.name, "region": connection.region},
+            )
 
 
 def state(conn: Reading, connection: str, stream: str) -> State | None:
