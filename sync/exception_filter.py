@@ -42,11 +42,12 @@ class ExceptionFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
                 money = Decimal(amount)
             except InvalidOperation:
                 money = None
-        return cls(**known, min_money=money if money is None or money.is_finite() else None)  # type: ignore[arg-type]
+        return cls(**known, min_money=money if money is None or money.is_finite() else None)
 
     def where(self, alias: str = "e") -> tuple[str, dict[str, Any]]:
         """The condition over process.exception as `alias`, and what is bound in it. Values are always bound, never spliced."""
-        parts, bound = [], {}
+        parts: list[str] = []
+        bound: dict[str, Any] = {}
         if self.state == "open":
             parts.append(f"{alias}.state not in ('resolved', 'dismissed')")
         elif self.state != ANY:
