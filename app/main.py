@@ -37,19 +37,26 @@ def main() -> None:
     desk = frame.ask(_desk, of="Your session")
     if desk is None:
         links.register({})
-        st.navigation([Page(_welcome, title="Sign in", url_path="today", default=True)], position="hidden").run()
+        _anywhere(_welcome)
         return
     slugs = state.pages_of(desk.person)
     pages = {slug: Page(partial(_page, desk, slug), title=PAGES[slug][0], url_path=slug) for slug in slugs}
     if not pages:
-        st.navigation([Page(partial(_no_pages, desk), title="Tidegate", url_path="today", default=True)], position="hidden").run()
+        _anywhere(partial(_no_pages, desk))
         return
     links.register(pages)
+    frame.look_up_with(_desk)
     # A default page answers at the root only, and a link to it by name would not be found: so the root leads on to the first page.
     root = Page(partial(links.go, slugs[0], st.query_params.to_dict()), title="Tidegate", url_path="root", default=True, visibility="hidden")
     chosen = st.navigation([root, *pages.values()], position="top")
     _carry_known_at(chosen.url_path)
     chosen.run()
+
+
+def _anywhere(draw: Callable[[], None]) -> None:
+    """One screen at every address, so that a link to a page is no "not found" for somebody who is not signed in yet."""
+    root = Page(draw, title="Tidegate", url_path="root", default=True)
+    st.navigation([root, *(Page(draw, title="Tidegate", url_path=slug) for slug in state.PAGES)], position="hidden").run()
 
 
 def _page(desk: Desk, slug: str) -> None:

@@ -24,7 +24,7 @@ def render(desk: Desk) -> None:
 
     @st.fragment(run_every=frame.LIVE_SECONDS)
     def live() -> None:
-        seen = frame.ask(desk.connections, of="The connections")
+        seen = frame.ask(lambda: frame.fresh(desk).connections(), of="The connections")
         if seen is None:
             return
         frame.as_of(desk.now(), more=[f"refreshes every {frame.LIVE_SECONDS} s"])

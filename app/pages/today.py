@@ -21,7 +21,7 @@ def render(desk: Desk) -> None:
 
     @st.fragment(run_every=frame.live_every())
     def live() -> None:
-        seen = frame.ask(lambda: desk.today(frame.known_at()), of="Today's figures")
+        seen = frame.ask(lambda: frame.fresh(desk).today(frame.known_at()), of="Today's figures")
         if seen is None:
             return
         frame.as_of(seen.as_of, more=[] if frame.known_at() else [f"refreshes every {frame.LIVE_SECONDS} s"])

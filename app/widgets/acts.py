@@ -87,7 +87,7 @@ def _decide(desk: Desk, form: state.Form, payload: dict[str, Any], reason: str) 
 
 
 def _send(desk: Desk, form: state.Form, payload: dict[str, Any], reason: str) -> None:
-    receipt = frame.ask(lambda: desk.submit(Intent(form.kind, form.key, payload, reason.strip() or None)), of="The command")
+    receipt = frame.ask(lambda: frame.fresh(desk).submit(Intent(form.kind, form.key, payload, reason.strip() or None)), of="The command")
     if receipt is not None:
         _close()
         links.set_params({state.RECEIPT: str(receipt.command_id)})

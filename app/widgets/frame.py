@@ -19,6 +19,7 @@ from app.widgets import links, words
 _LOG = logging.getLogger("tidegate.pages")
 _STYLE = Path(__file__).with_name("tidegate.css")
 LIVE_SECONDS = 3
+_LOOK_UP = "tidegate.look_up"
 
 T = TypeVar("T")
 
@@ -41,6 +42,22 @@ def colours() -> palette.Palette:
 def known_at() -> datetime | None:
     """The moment that this page is asked for, from its address; None for now."""
     return state.known_at(st.query_params.to_dict())
+
+
+def look_up_with(look_up: Callable[[], Desk | None]) -> None:
+    """Remember how the desk of this session is looked up, for parts that refresh without the rest of the page."""
+    st.session_state[_LOOK_UP] = look_up
+
+
+def fresh(desk: Desk) -> Desk:
+    """The desk with the person's roles of this moment; a part that refreshes alone starts with this. Leads out whoever may no longer be here."""
+    look_up: Callable[[], Desk | None] | None = st.session_state.get(_LOOK_UP)
+    if look_up is None:
+        return desk
+    current = look_up()
+    if current is None or current.person != desk.person:
+        st.rerun()
+    return current
 
 
 def live_every() -> int | None:
@@ -109,7 +126,7 @@ def ask(question: Callable[[], T], *, of: str) -> T | None:
 
 
 def _failed(message: str, reference: str) -> None:
-    with st.container(border=True, key=f"failed-{uuid.uuid4().hex[:8]}"):
+    with st.container(border=True):
         st.markdown(f"**This part can't be shown.** {words.plain(message)}")
         if reference:
             st.caption(f"Reference for your administrator: {words.plain(reference)}")

@@ -30,7 +30,7 @@ def show(desk: Desk) -> None:
 
     @st.fragment(run_every=_SECONDS)
     def live() -> None:
-        latest = frame.ask(lambda: desk.receipt(command_id), of="The receipt")
+        latest = frame.ask(lambda: frame.fresh(desk).receipt(command_id), of="The receipt")
         if latest is None:
             return
         _panel(latest)

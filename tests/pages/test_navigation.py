@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import fake, state
+from app.desk import Person
 from app.fake import FakeDesk
 
 SECONDS = 30
@@ -49,3 +50,12 @@ def test_links_lead_only_to_pages_of_the_role(monkeypatch: pytest.MonkeyPatch) -
         labels[persona] = {str(link.proto.label) for link in page.get("page_link")}
     assert not any("exceptions" in label for label in labels["leader"])
     assert any("exceptions" in label for label in labels["admin"])
+
+
+def test_whoever_has_no_role_sees_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person whose roles were taken away is told so, at whatever address, and sees no figure."""
+    monkeypatch.setenv("TIDEGATE_FAKE_DESK", "full:leader")
+    monkeypatch.setattr(fake.from_environment("full:leader"), "_person", Person("leader", "Lena Leitner", None, frozenset(), None))
+    page = AppTest.from_file(ROOT, default_timeout=SECONDS).run()
+    assert not page.metric
+    assert any("no role here yet" in line.value for line in page.markdown)
