@@ -1,73 +1,95 @@
-"""What synchronisation delay does to today's figures: m(K(T)) - m(S(T)) at the last settled moment T, from the late records alone.
+"""What synchronisation delay did to the headline figures: m(K(T)) - m(S(T)), by the law of two clocks, kept beside each figure.
 
-Records that were not late are the same in both sets and cancel out, so only the late ones are read.
+T is the completeness watermark (or now, if that is earlier): later than it, nobody can say yet what the sources already knew.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
 from db.engine import Reading, Writing, driver
-from metrics import freshness
+from metrics import freshness, receivables
 from metrics.frames import Bound, ask, known, source_knew
-from metrics.hindsight import LATE
-from metrics.invoices import INVOICES
-from metrics.reads import POSITIONS
+from metrics.invoices import invoices
+from metrics.reads import PAST_EXPOSURES, POSITIONS
 
-EVERYWHERE = "*"
-SLUGS = ("open_count", "open_total", "overdue_count", "overdue_total", "cash_position")
-_COUNTED = ("invoice", "payment_application")
+LATENCY_OVER = timedelta(days=90)
+Figures = dict[str, Decimal | None]
+"""Slug -> value in the figure's unit; None where it can't be computed."""
 
 
-def put_sync_shares(conn: Writing, *, now: datetime, reporting_currency: str) -> datetime | None:
-    """Write the sync share of today's additive figures, per region and for all; returns the settled moment, None before there is one."""
-    watermark = freshness.watermark(conn)
-    if watermark is None:
-        return None
-    at = min(now, watermark)
-    shares = sync_shares(conn, at=at, reporting_currency=reporting_currency)
+def put_sync_shares(conn: Writing, *, now: datetime, reporting_currency: str) -> bool:
+    """Write `sync_share` beside today's figures, per region and for all; False while no stream is live, for nothing can be compared.
+
+    `now` is business time, UTC. It asks the facts under two bounds: call it as often as the answer is worth that, not per change.
+    """
+    mark = freshness.watermark(conn)
+    if mark is None:
+        return False
+    at = min(mark, now)
+    as_known = facts(conn, known(at), at=at, reporting_currency=reporting_currency)
+    without_delay = facts(conn, source_knew(at), at=at, reporting_currency=reporting_currency)
+    rows = [
+        (share, region, slug, now.date())
+        for region in regions(as_known)
+        for slug, share in shares(figures_of(as_known, region, at), figures_of(without_delay, region, at)).items()
+    ]
     with driver(conn).cursor() as cursor:
-        cursor.execute(
-            "update measure.figure set sync_share = 0 where dimension = '' and on_date = %s and slug = any(%s)", [now.date(), list(SLUGS)]
-        )
         cursor.executemany(
-            "update measure.figure set sync_share = %s where dimension = '' and slug = %s and region = %s and on_date = %s",
-            [(amount, slug, region, now.date()) for (slug, region), amount in shares.items() if amount is not None],
+            "update measure.figure set sync_share = %s where region = %s and slug = %s and on_date = %s and dimension = ''", rows
         )
-    return at
+    return True
 
 
-def sync_shares(conn: Reading, *, at: datetime, reporting_currency: str) -> dict[tuple[str, str], Decimal | None]:
-    """By (slug, region or '*'): the figure as known at `at` less the figure without delay; None where a rate is missing."""
-    late = ask(conn, LATE, bound=source_knew(at)).filter(pl.col("entity").is_in(_COUNTED))
-    keys = late.select("source", "item_key").unique().sort("source", "item_key").rows()
-    shares: dict[tuple[str, str], Decimal | None] = {}
-    for sign, bound in ((1, known(at)), (-1, source_knew(at))):
-        for (slug, region), amount in _figures(conn, keys, bound, at.date(), reporting_currency).items():
-            before = shares.get((slug, region), Decimal(0))
-            shares[slug, region] = None if amount is None or before is None else before + sign * amount
-    return shares
+def facts(conn: Reading, bound: Bound, *, at: datetime, reporting_currency: str) -> dict[str, pl.DataFrame]:
+    """The sets of facts under `bound` that the headline figures are functions of: invoices, positions, exposures."""
+    given: dict[str, Any] = {"on_date": at.date(), "reporting": reporting_currency, "parties": None}
+    return {
+        "invoices": invoices(conn, reporting_currency=reporting_currency, on=at.date(), bound=bound),
+        "positions": ask(conn, POSITIONS, bound=bound, reporting=reporting_currency),
+        "exposures": ask(conn, PAST_EXPOSURES, bound=bound, **given),
+    }
 
 
-def _figures(conn: Reading, keys: list[tuple[str, str]], bound: Bound, on: date, reporting: str) -> dict[tuple[str, str], Decimal | None]:
-    found: dict[tuple[str, str], Decimal | None] = {}
-    if keys:
-        frame = ask(conn, INVOICES, bound=bound, only=keys, reporting=reporting, on_date=None)
-        owing = frame.filter(~pl.col("is_credit") & (pl.col("open_amount") > 0))
-        for name, rows in (("open", owing), ("overdue", owing.filter(pl.col("due_date") < on))):
-            found |= {(f"{name}_count", region): Decimal(part.height) for region, part in _by_region(rows)}
-            found |= {(f"{name}_total", region): _total(part["open_reporting"]) for region, part in _by_region(rows)}
-    held = ask(conn, POSITIONS, bound=bound, reporting=reporting)
-    return found | {("cash_position", region): _total(part["amount_reporting"]) for region, part in _by_region(held)}
+def regions(sets: dict[str, pl.DataFrame]) -> list[str]:
+    """'*' and every region there is in the sets."""
+    found = {region for frame in sets.values() for region in frame["region"].drop_nulls().unique().to_list()}
+    return ["*", *sorted(found)]
 
 
-def _by_region(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    parts = [(str(region), part) for (region,), part in frame.group_by("region", maintain_order=True)]
-    return [(EVERYWHERE, frame), *parts]
+def figures_of(sets: dict[str, pl.DataFrame], region: str, at: datetime) -> Figures:
+    """The headline figures of `region` ('*': all) as a pure function of the sets of facts."""
+    mine = {name: frame if region == "*" else frame.filter(pl.col("region") == region) for name, frame in sets.items()}
+    on = at.date()
+    lately = pl.when(pl.col("cleared_on") > on - LATENCY_OVER).then(pl.col("cleared_on")).alias("cleared_on")
+    recent = mine["invoices"].with_columns(lately)
+    over = (pl.col("limit_state") == "valid") & (pl.col("exposure") > pl.col("credit_limit"))
+    return {
+        **{slug: _basic(mine["invoices"], slug, on) for slug in ("open_total", "overdue_total", "open_count", "overdue_count")},
+        **{slug: _basic(recent, slug, on) for slug in ("invoice_to_payment_p50", "invoice_to_payment_p90")},
+        "cash_position": _sum(mine["positions"]["amount_reporting"]),
+        "exposure_total": _sum(mine["exposures"]["exposure"]),
+        "exposure_breaches": Decimal(mine["exposures"].filter(over).height),
+    }
 
 
-def _total(amounts: pl.Series) -> Decimal | None:
-    return None if amounts.has_nulls() else Decimal(amounts.sum() or 0)
+def shares(as_known: Figures, without_delay: Figures) -> Figures:
+    """What delay did to each figure: as known less without delay; unknown where either can't be computed."""
+    pairs = {slug: (as_known[slug], without_delay[slug]) for slug in as_known}
+    return {slug: None if one is None or other is None else one - other for slug, (one, other) in pairs.items()}
+
+
+def _basic(frame: pl.DataFrame, slug: str, on: date) -> Decimal | None:
+    return _exact(receivables.basic(frame, slug, on).row(0)[0])
+
+
+def _exact(value: Decimal | float | None) -> Decimal | None:
+    return None if value is None else value if isinstance(value, Decimal) else Decimal(str(round(value, 8)))
+
+
+def _sum(amounts: pl.Series) -> Decimal | None:
+    return Decimal(amounts.sum()) if amounts.len() and not amounts.null_count() else None

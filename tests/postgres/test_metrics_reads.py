@@ -155,7 +155,7 @@ def test_every_question_of_a_page_may_be_asked_by_the_pages_role(world: sa.Engin
 
 
 def test_a_figures_sync_share_is_its_difference_between_the_two_sets(world: sa.Engine) -> None:
-    """Open amounts as known less those without delay equal the sync share computed from the late records alone, per region."""
+    """What is kept beside today's figures is the measure as known less the same measure without delay, per region."""
     at = datetime(2026, 2, 10, tzinfo=UTC)
     with writing(world) as conn:
         facts = Facts(conn)
@@ -168,16 +168,20 @@ def test_a_figures_sync_share_is_its_difference_between_the_two_sets(world: sa.E
             ),
             {"a": at},
         )
-    with reading(world) as conn:
-        found = delay.sync_shares(conn, at=at, reporting_currency="EUR")
-        frames = [invoices(conn, reporting_currency="EUR", bound=bound) for bound in (known(at), source_knew(at))]
-    for region in ("*", "EMEA", "NA"):
-        mine = [frame if region == "*" else frame.filter(pl.col("region") == region) for frame in frames]
-        totals = [Decimal(frame.filter(pl.col("open_amount") > 0)["open_reporting"].sum()) for frame in mine]
-        assert found.get(("open_total", region), Decimal(0)) == totals[0] - totals[1]
     with writing(world) as conn:
-        assert delay.put_sync_shares(conn, now=NOW, reporting_currency="EUR") == at
+        refresh.put_exposure(conn, None, now=NOW, reporting_currency="EUR")
+        assert delay.put_sync_shares(conn, now=NOW, reporting_currency="EUR")
     with reading(world) as conn:
-        tile = reads.headlines(conn, ["open_total", "cash_position"], on=NOW.date())
-    assert tile["open_total"].sync_share == found["open_total", "*"]
-    assert tile["cash_position"].sync_share == 0
+        frames = [invoices(conn, reporting_currency="EUR", on=at.date(), bound=bound) for bound in (known(at), source_knew(at))]
+        slugs = ["open_total", "open_count", "cash_position", "exposure_breaches"]
+        tiles = {region: reads.headlines(conn, slugs, on=NOW.date(), regions=frozenset({region})) for region in ("EMEA", "NA")}
+        tiles["*"] = reads.headlines(conn, slugs, on=NOW.date())
+    for region, tile in tiles.items():
+        mine = [frame if region == "*" else frame.filter(pl.col("region") == region) for frame in frames]
+        owing = [frame.filter(pl.col("open_amount") > 0) for frame in mine]
+        totals = [Decimal(frame["open_reporting"].sum()) for frame in owing]
+        assert tile["open_total"].sync_share == totals[0] - totals[1]
+        assert tile["open_count"].sync_share == owing[0].height - owing[1].height
+    assert tiles["NA"]["open_total"].sync_share == Decimal(-100)
+    assert tiles["*"]["cash_position"].sync_share is None
+    assert tiles["*"]["exposure_breaches"].sync_share is not None
