@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.invariants import Violation, check
-
 from db.clock import Clock
 from db.engine import Database, reading
+from metrics.invariants import Violation, check
 from sync import audit
 
 
