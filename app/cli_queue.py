@@ -19,6 +19,7 @@ Filters = Annotated[
     list[str] | None, typer.Option("--filter", help="FIELD=VALUE; again for more: state, cause, connection, region, entity ...")
 ]
 Ids = Annotated[list[int] | None, typer.Option("--id", help="An exception's number; again for more.")]
+_OUTCOMES = ("resolved", "failed", "skipped")
 
 
 @group.command("list")
@@ -69,6 +70,9 @@ def replay(
     payload: dict[str, Any] = {"canary": canary}
     payload |= {"ids": ids} if ids else {"filter": asdict(_filter(filters))}
     with opened() as office, progress("replaying"):
+        if not ids and not _desk(office).exceptions(_filter(filters), 0, 1).total:
+            show({"command_id": None, "state": "done", "total": 0, "done": 0, **dict.fromkeys(_OUTCOMES, 0)}, as_json=json)
+            raise typer.Exit(0)
         outcome = _submit_and_run(office, Intent("replay_exceptions", f"cli:{uuid.uuid4()}", payload, reason))
     show(outcome, as_json=json)
     raise typer.Exit(0 if outcome["state"] == "done" and not outcome["failed"] else 1)
@@ -85,7 +89,7 @@ def _submit_and_run(office: Office, intent: Intent) -> dict[str, Any]:
         fail(str(error))
     carry_out(office, receipt.command_id)
     receipt = desk.receipt(receipt.command_id)
-    counts = {state: int(receipt.outcome.get(state, 0)) for state in ("resolved", "failed", "skipped")}
+    counts = {state: int(receipt.outcome.get(state, 0)) for state in _OUTCOMES}
     return {"command_id": receipt.command_id, "state": receipt.state, "total": receipt.total, "done": receipt.done, **counts}
 
 

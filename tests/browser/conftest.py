@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from db.engine import open_database, reading
 from db.settings import Settings
@@ -38,8 +38,8 @@ FLAGS = [
 ]
 UP_SECONDS = 90
 PATIENCE_MS = 60_000
-asked_hosts: set[str] = set()
-"""Every host that any page of this session asked for anything."""
+asked_elsewhere: set[str] = set()
+"""Every address on another machine that any page of this session asked for anything."""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -170,10 +170,15 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
+def _note(request: Request) -> None:
+    if urlsplit(request.url).scheme.startswith(("http", "ws")) and urlsplit(request.url).hostname not in ("localhost", "127.0.0.1"):
+        asked_elsewhere.add(f"{request.url}, asked by {request.frame.url}")
+
+
 def signed_in(browser: Browser, address: str, persona: str, *, scheme: str = "light", width: int = 1440) -> Page:
     """A page of a fresh browser session on which `persona` has signed in at the identity provider."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
-    context.on("request", lambda request: asked_hosts.add(str(urlsplit(request.url).hostname)))
+    context.on("request", _note)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)

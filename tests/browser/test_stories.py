@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, Installation, asked_hosts, signed_in
+from tests.browser.conftest import PATIENCE_MS, Installation, asked_elsewhere, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
 
@@ -72,7 +72,9 @@ def test_an_operator_mends_a_broken_record(browser: Browser, filled: Installatio
         "/control/act", {"do": "break_record", "system": "sap-emea", "entity": "A_BillingDocument", "how": "bad_currency"}
     )
     page = signed_in(browser, filled.address, "operator")
-    queue = "exceptions?connection=sap-emea&cause=bad_currency"
+    queue = f"exceptions?connection=sap-emea&cause=bad_currency&q={broken['key']}"
+    sent = "select id, state from process.command where kind = 'replay_exceptions' order by id"
+    before = len(filled.rows(sent))
     until(page, filled, queue, lambda: page.locator(".st-key-exceptions-open button").first)
     (found,) = filled.rows(
         "select id from process.exception where connection = 'sap-emea' and cause = 'bad_currency' and source_key = :key", key=broken["key"]
@@ -89,8 +91,7 @@ def test_an_operator_mends_a_broken_record(browser: Browser, filled: Installatio
     dialog.get_by_role("button", name="Replay", exact=True).dblclick()
     expect(page.locator(".st-key-receipt-panel").first).to_contain_text("done")
     until(page, filled, f"exceptions?id={found.id}", lambda: page.locator(".st-key-exception-what").get_by_text(re.compile("resolved")))
-    commands = filled.rows("select id, state from process.command where kind = 'replay_exceptions' and actor = 'operator'")
-    assert [row.state for row in commands] == ["done"], "a double click sent the command more than once"
+    assert [row.state for row in filled.rows(sent)][before:] == ["done"], "a double click sent the command more than once"
     page.context.close()
 
 
@@ -144,7 +145,7 @@ def test_a_change_in_the_source_shows_by_itself_and_a_decision_releases_once(bro
     """An order beyond its limit appears on the open Today page unasked; Oskar approves it with a reason, and the ERP releases it once."""
     page = signed_in(browser, filled.address, "operator")
     go(page, filled, "today")
-    made = filled.control("/control/act", {"do": "new_contract", "beyond_limit": True})
+    made = filled.control("/control/act", {"do": "activate_contract", "beyond_limit": True})
     order = str(made["order"])
     (key,) = eventually(lambda: filled.rows("select source, source_key, recorded_at from canonical.sales_order where number = :n", n=order))
     pulled = time.monotonic()
@@ -153,7 +154,7 @@ def test_a_change_in_the_source_shows_by_itself_and_a_decision_releases_once(bro
 
     (case,) = filled.rows("""select id from process."case" where subject_key = :key and state = 'open'""", key=key.source_key)
     go(page, filled, f"exposure?case={case.id}")
-    page.locator(f".st-key-exposure-case-{case.id} button", has_text="Decide").click()
+    page.locator(f".st-key-exposure-case-{case.id} button", has_text="Decide").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Approve and release").click()
     expect(dialog).to_contain_text("A decision needs a reason")
@@ -173,13 +174,14 @@ def test_a_change_in_the_source_shows_by_itself_and_a_decision_releases_once(bro
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_can_be_used_by_everyone(browser: Browser, filled: Installation, scheme: str) -> None:
-    """axe-core finds no serious or critical barrier on any page, in light or dark."""
+    """axe-core finds no serious or critical barrier on any page; in the dark, where only colours differ, it looks at contrast."""
+    rules = {"runOnly": {"type": "rule", "values": ["color-contrast"]}} if scheme == "dark" else {}
     page = signed_in(browser, filled.address, "admin", scheme=scheme)
     found = {}
     for slug in SLUGS:
         go(page, filled, slug)
         page.wait_for_timeout(1_500)  # charts draw after the words
-        violations = Axe().run(page).response["violations"]
+        violations = Axe().run(page, options=rules).response["violations"]
         grave = [
             f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0]['html'][:160]} ({len(one['nodes'])})"
             for one in violations
@@ -193,5 +195,4 @@ def test_every_page_can_be_used_by_everyone(browser: Browser, filled: Installati
 
 def test_nothing_is_asked_of_anyone_else(filled: Installation) -> None:
     """In all these stories no page asked any host but this machine for anything."""
-    assert asked_hosts <= {"localhost", "127.0.0.1"}, asked_hosts
-    assert asked_hosts
+    assert asked_elsewhere == set()
