@@ -217,7 +217,7 @@ cross join lateral (
 ) w
 join canonical.invoice i on (i.number = w.word or i.payment_reference = w.word)
 join canonical.identity_link l on l.source = i.source and l.source_key = i.customer_key
-where t.source = any(:banks) and t.amount > 0 and length(w.word) >= 5 and not t.is_deleted
+where t.source = any(:banks) and t.recorded_at > cast(:now as timestamptz) - interval '30 days' and t.amount > 0 and length(w.word) >= 5 and not t.is_deleted
   and not exists (select from canonical.identity_link k where k.source = t.source and k.source_key = {COUNTERPARTY})
 """
 

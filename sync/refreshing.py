@@ -24,8 +24,10 @@ def refresh_measures(engine: sa.Engine, landscape: Landscape, *, now: datetime) 
     `now` is business time, UTC. The events exposure.breached and exposure.cleared are written with the figures they come from.
     """
     with writing(engine) as conn:
-        identity.resolve(conn, landscape, now=now)
-        _ensure_rates(conn, landscape, now)
+        # Who is who can only change with facts, and facts leave marks.
+        if conn.scalar(sa.text("select exists (select from measure.touched where kind in ('customer', 'invoice', 'balance'))")):
+            identity.resolve(conn, landscape, now=now)
+            _ensure_rates(conn, landscape, now)
     done = Refreshed()
     for _ in range(MOST_ROUNDS):
         with writing(engine) as conn:
