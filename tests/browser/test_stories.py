@@ -38,7 +38,7 @@ def until(page: Page, installation: Installation, where: str, seen: Callable[[],
     while True:
         go(page, installation, where)
         try:
-            expect(seen()).to_be_visible(timeout=8_000)
+            expect(seen()).to_be_visible(timeout=25_000)
         except AssertionError:
             if time.monotonic() > ends:
                 raise
@@ -145,7 +145,8 @@ def test_a_change_in_the_source_shows_by_itself_and_a_decision_releases_once(bro
     """An order beyond its limit appears on the open Today page unasked; Oskar approves it with a reason, and the ERP releases it once."""
     page = signed_in(browser, filled.address, "operator")
     go(page, filled, "today")
-    made = filled.control("/control/act", {"do": "activate_contract", "beyond_limit": True})
+    (customer, *_) = filled.rows("select source_key from canonical.customer where source = 'sap-emea' and source_key like '101%' order by 1")
+    made = filled.control("/control/act", {"do": "activate_contract", "customer": customer.source_key, "value": 9_000_000})
     order = str(made["order"])
     (key,) = eventually(lambda: filled.rows("select source, source_key, recorded_at from canonical.sales_order where number = :n", n=order))
     pulled = time.monotonic()
