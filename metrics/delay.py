@@ -5,6 +5,7 @@ T is the completeness watermark (or now, if that is earlier): later than it, nob
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,27 +23,35 @@ Figures = dict[str, Decimal | None]
 """Slug -> value in the figure's unit; None where it can't be computed."""
 
 
-def put_sync_shares(conn: Writing, *, now: datetime, reporting_currency: str) -> bool:
-    """Write `sync_share` beside today's figures, per region and for all; False while no stream is live, for nothing can be compared.
+Row = tuple[Decimal | None, str, str, date]
+"""(share, region, slug, day)."""
 
-    `now` is business time, UTC. It asks the facts under two bounds: call it as often as the answer is worth that, not per change.
+
+def sync_shares(conn: Reading, *, now: datetime, reporting_currency: str) -> list[Row]:
+    """The sync share of today's figures, per region and for all; none while no stream is live, for nothing can be compared.
+
+    `now` is business time, UTC. `conn` must read one snapshot (`db.engine.reading` does): two sets taken from two states of the
+    database would differ by what landed in between. It asks the facts under two bounds: call it as often as that is worth.
     """
     mark = freshness.watermark(conn)
     if mark is None:
-        return False
+        return []
     at = min(mark, now)
     as_known = facts(conn, known(at), at=at, reporting_currency=reporting_currency)
     without_delay = facts(conn, source_knew(at), at=at, reporting_currency=reporting_currency)
-    rows = [
+    return [
         (share, region, slug, now.date())
         for region in regions(as_known)
         for slug, share in shares(figures_of(as_known, region, at), figures_of(without_delay, region, at)).items()
     ]
+
+
+def put_sync_shares(conn: Writing, rows: Sequence[Row]) -> None:
+    """Write the shares beside the figures they belong to."""
     with driver(conn).cursor() as cursor:
         cursor.executemany(
             "update measure.figure set sync_share = %s where region = %s and slug = %s and on_date = %s and dimension = ''", rows
         )
-    return True
 
 
 def facts(conn: Reading, bound: Bound, *, at: datetime, reporting_currency: str) -> dict[str, pl.DataFrame]:

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.engine import Writing, driver, writing
-from metrics import delay, figures, freshness, outlook
+from metrics import figures, freshness, outlook
 from metrics.frames import Keys, statement
 from metrics.frames import run as execute
 
@@ -50,6 +50,7 @@ class Refreshed:
     opened: tuple[Episode, ...] = ()
     cleared: tuple[Episode, ...] = ()
     forecast_run: int | None = None
+    shares_due: bool = False
     more: bool = False
 
 
@@ -89,8 +90,7 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
     if history != "filling":
         made = outlook.publish_if_due(conn, now=now, reporting_currency=reporting_currency)
     figures.put_today(conn, now=now, reporting_currency=reporting_currency)
-    if freshness.put_lags(conn, now=now):
-        delay.put_sync_shares(conn, now=now, reporting_currency=reporting_currency)
+    lags = freshness.put_lags(conn, now=now)
     if history == "complete":
         figures.put_past(conn, now=now, reporting_currency=reporting_currency, most=_PAST_DAYS_PER_RUN)
         outlook.publish_past(conn, now=now, reporting_currency=reporting_currency)
@@ -102,6 +102,7 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
         opened=opened,
         cleared=cleared,
         forecast_run=made,
+        shares_due=lags and history == "complete",
         more=marks.taken >= MOST_MARKS,
     )
 

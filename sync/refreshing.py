@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from db.engine import Writing, writing
-from metrics import refresh
+from db.engine import Writing, reading, writing
+from metrics import delay, refresh
 from metrics.refresh import Episode, Refreshed
 from sync import fx, identity
 from sync.connections import Landscape
@@ -34,9 +34,19 @@ def refresh_measures(engine: sa.Engine, landscape: Landscape, *, now: datetime) 
             done = refresh.refresh(conn, now=now, reporting_currency=landscape.reporting_currency)
             _tell(conn, "exposure.breached", done.opened, now)
             _tell(conn, "exposure.cleared", done.cleared, now)
+        if done.shares_due:
+            _put_sync_shares(engine, landscape, now)
         if not done.more:
             break
     return done
+
+
+def _put_sync_shares(engine: sa.Engine, landscape: Landscape, now: datetime) -> None:
+    """What delay did to today's figures: both sets of facts from one snapshot, in a transaction of its own."""
+    with reading(engine) as snapshot:
+        rows = delay.sync_shares(snapshot, now=now, reporting_currency=landscape.reporting_currency)
+    with writing(engine) as conn:
+        delay.put_sync_shares(conn, rows)
 
 
 def _ensure_rates(conn: Writing, landscape: Landscape, now: datetime) -> None:
