@@ -77,7 +77,7 @@ def _desk() -> Desk | None:
 
 
 def _welcome() -> None:
-    with st.container(width=460):
+    with st.container(horizontal_alignment="center"), st.container(width=460, key="welcome"):
         st.title("Tidegate", anchor=False)
         st.markdown("See your company's money move between treasury, CRM and ERP, and act on it.")
         from app import session

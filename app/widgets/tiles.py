@@ -13,7 +13,6 @@ from app.widgets import frame, links, words
 
 _OPEN = {"today": "Open Today", "receivables": "Open receivables", "cash": "Open cash & forecast", "exposure": "Open exposure",
          "exceptions": "Open exceptions", "journeys": "Open journeys", "connections": "Open connections"}  # fmt: skip
-_TARGET_WORDS = {"good": "on target", "warning": "near target", "bad": "off target"}
 
 
 def row(tiles: Sequence[Tile], *, on: str, columns: int = 5) -> None:
@@ -49,8 +48,8 @@ def _lines(tile: Tile, on: str) -> list[str]:
     if tile.second_line:
         lines.append(tile.second_line)
     if tile.target is not None and tile.value is not None:
-        verdict = _TARGET_WORDS.get(tile.health)
-        lines.append(f"Target {words.figure(tile.target, tile.unit)}" + (f", {verdict}" if verdict else ""))
+        met = tile.value >= tile.target if tile.good_direction == "up" else tile.value <= tile.target
+        lines.append(f"Target {words.figure(tile.target, tile.unit)}, {'met' if met else 'missed'}")
     if tile.sync_share is not None:
         lines.append(f"Sync delay: {words.figure(tile.sync_share, tile.unit, signed=True)}")
     if on == "today":
