@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Box
+
+from tests.unit.sandbox.conftest import Box
 
 BILLS = "API_BILLING_DOCUMENT_SRV/A_BillingDocument"
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import Box
+
+from tests.unit.sandbox.conftest import Box
 
 
 def folder(box: Box, system: str) -> Path:

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Box
+
+from tests.unit.sandbox.conftest import Box
 
 FLOW: dict[str, Any] = {
     "reference": "TG-1", "account": {"code": "DE01-EUR"}, "flowCode": {"code": "CUSTOMER"},

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Box
+
+from tests.unit.sandbox.conftest import Box
 
 ORDERS, BILLS = "API_SALES_ORDER_SRV/A_SalesOrder", "API_BILLING_DOCUMENT_SRV/A_BillingDocument"
 CUBE = "API_OPLACCTGDOCITEMCUBE_SRV/A_OperationalAcctgDocItemCube"

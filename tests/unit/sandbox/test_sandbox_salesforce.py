@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from conftest import Box
 
 from sandbox.salesforce.soql import MalformedQuery, parse
 from sandbox.world.engine import salesforce_id
+from tests.unit.sandbox.conftest import Box
 
 SINCE = "SELECT Id, SystemModstamp FROM Opportunity WHERE SystemModstamp >= 2026-01-01T00:00:00Z ORDER BY SystemModstamp, Id"
 
