@@ -145,7 +145,9 @@ def test_a_change_in_the_source_shows_by_itself_and_a_decision_releases_once(bro
     """An order beyond its limit appears on the open Today page unasked; Oskar approves it with a reason, and the ERP releases it once."""
     page = signed_in(browser, filled.address, "operator")
     go(page, filled, "today")
-    (customer, *_) = filled.rows("select source_key from canonical.customer where source = 'sap-emea' and source_key like '101%' order by 1")
+    (customer, *_) = filled.rows(
+        "select source_key from canonical.customer where source = 'sap-emea' and source_key like '101%' order by 1"
+    )
     made = filled.control("/control/act", {"do": "activate_contract", "customer": customer.source_key, "value": 9_000_000})
     order = str(made["order"])
     (key,) = eventually(lambda: filled.rows("select source, source_key, recorded_at from canonical.sales_order where number = :n", n=order))
@@ -159,8 +161,9 @@ def test_a_change_in_the_source_shows_by_itself_and_a_decision_releases_once(bro
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Approve and release").click()
     expect(dialog).to_contain_text("A decision needs a reason")
-    dialog.get_by_label("Reason").fill("Paid in advance, agreed with sales")
-    dialog.get_by_label("Reason").blur()
+    reason = dialog.get_by_role("textbox", name="Reason")
+    reason.fill("Paid in advance, agreed with sales")
+    reason.blur()
     dialog.get_by_role("button", name="Approve and release").dblclick()
     expect(page.locator(".st-key-receipt-panel").first).to_contain_text("done")
 

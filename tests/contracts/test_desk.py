@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
-from app.desk import CashFilter, Desk, DeskError, ExceptionFilter, ExposureFilter, Intent, NotAllowed, ReceivablesFilter
+from app.desk import CashFilter, Desk, DeskError, ExceptionFilter, ExposureFilter, Intent, NotAllowed, Person, ReceivablesFilter
 from app.fake import FakeDesk
+from app.live import LiveDesk
+from app.sign_in import LOCAL_GRANTS, PERSONAS, granted
+from tests.postgres.api_house import ApiHouse, furnish
 
 DeskOf = Callable[[str], Desk]
 COHORTS = {"week", "p50", "p90", "p95", "invoices", "cleared", "settled_share", "group"}
@@ -26,14 +31,30 @@ BREACHES = {"party_id", "name", "region", "opened_at", "cleared_at", "peak", "la
 DECISIONS = {"id", "decided_at", "subject", "customer", "outcome", "amount", "currency", "rule", "reasons", "region"}
 
 
-@pytest.fixture(params=["fake", "fake-empty"])
+@pytest.fixture(params=["fake", "fake-empty", "live"])
 def desk_of(request: pytest.FixtureRequest) -> DeskOf:
-    """Makes the desk of a persona; the live desk joins by a further parameter."""
+    """Makes the desk of a persona: invented, invented with nothing in it, and the live one over a database of the test's own."""
+    if request.param == "live":
+        return live_desks(request.getfixturevalue("engine"), request.getfixturevalue("tmp_path"))
     mood = "empty" if request.param == "fake-empty" else "full"
     made: dict[str, Desk] = {}
 
     def of(persona: str) -> Desk:
         return made.setdefault(persona, FakeDesk(mood, persona))  # type: ignore[arg-type]
+
+    return of
+
+
+def live_desks(engine: sa.Engine, folder: Path) -> DeskOf:
+    """The desks of the local personas over a database with customers, invoices and exceptions of two regions."""
+    furnish(engine)
+    office = ApiHouse(engine, folder).office
+
+    def of(persona: str) -> Desk:
+        claims = PERSONAS[persona]
+        given = granted(claims["groups"], LOCAL_GRANTS)
+        regions = None if "*" in given.regions else frozenset(given.regions)
+        return LiveDesk(office, Person(persona, str(claims["name"]), str(claims["email"]), frozenset(given.roles), regions))
 
     return of
 

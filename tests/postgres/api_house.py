@@ -78,7 +78,7 @@ class ApiHouse:
 
 
 def furnish(engine: sa.Engine) -> None:
-    """A customer of EMEA who paid one invoice and owes on two, and one of NA who owes on one; read models made."""
+    """A customer of EMEA who paid one invoice and owes on two, one of NA who owes on one, an exception of each; read models made."""
     with writing(engine) as conn:
         facts = Facts(conn)
         facts.customer("C1", party=1, limit="1000")
@@ -87,4 +87,13 @@ def furnish(engine: sa.Engine) -> None:
         facts.invoice("I3", "C1", "100.00", date(2026, 2, 25))
         facts.customer("C2", party=2, limit="100", source="erp-na", region="NA")
         facts.invoice("I9", "C2", "300.00", date(2026, 1, 5), source="erp-na", region="NA")
+        for region, customer in (("EMEA", "C1"), ("NA", "C2")):
+            conn.execute(
+                sa.text(
+                    "insert into process.exception (fingerprint, cause, severity, state, kind, connection, region, entity, source_key,"
+                    " customer_key, message, first_seen, last_seen) values (:region, 'bad_amount', 'high', 'new', 'record', 'crm', :region,"
+                    " 'invoice', :region, :customer, 'ten is no amount', :now, :now)"
+                ),
+                {"region": region, "customer": customer, "now": NOW},
+            )
     refresh.run(engine, now=NOW, reporting_currency="EUR")
