@@ -15,105 +15,46 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import polars as pl
 
 from db.money import AMOUNT, currencies, fits_currency, parse_amount
-from sync.errors import DataError
 from sync.ports import REJECT_SCHEMA, no_rejects
-from sync.strict_json import TwinKey, no_twins
-from sync.wire_salvage import salvage
-from sync.wire_whole import whole
+from sync.wire_alike import Number
+from sync.wire_rows import Rows, Split, decode, excerpt, fields_seen, split
 
 ORDINAL = "ordinal"
-_EVIDENCE_CHARS = 2_000
-_SAMPLE = 200
-_NESTED = (dict, list)
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-_EXACT = msgspec.json.Decoder(float_hook=Decimal)
+_SCALARS = frozenset({str, Number, int, bool, type(None)})
 
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A page taken apart: `records`, each as its own bytes, and `beside`, the members next to them (count, next link ...)."""
-
-    records: Sequence[msgspec.Raw | bytes]
-    beside: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The records of a page: `sound` by their ordinals, `broken` ordinal -> why, `raw` every record's bytes."""
-
-    ordinals: list[int]
-    sound: list[dict[str, Any]]
-    broken: Mapping[int, str]
-    raw: Sequence[msgspec.Raw | bytes]
-
-    @property
-    def total(self) -> int:
-        """How many records the page held, broken ones included."""
-        return len(self.raw)
-
-
-def split(body: bytes, *path: str) -> Split:
-    """The records in the array at `path`. A page that is no JSON, or lacks the array, raises DataError `file_unreadable`.
-
-    A page that is JSON but for a NaN or an Infinity is still taken apart, so that only the record that holds it is lost.
-    """
-    try:
-        members: dict[str, msgspec.Raw] = _OBJECT.decode(body)
-        for step in path[:-1]:
-            members = _OBJECT.decode(members[step])
-        records = _ARRAY.decode(members[path[-1]])
-        beside = {key: _EXACT.decode(value) for key, value in members.items() if key != path[-1]}
-        return Split(records, beside)
-    except KeyError as error:
-        raise DataError(
-            f"the page has no member {error}: expected its records at {'.'.join(path)}",
-            cause="file_unreadable", evidence={"begins": _excerpt(body)},
-        ) from error  # fmt: skip
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        salvaged = salvage(body, path)
-        if salvaged is None:
-            raise DataError(
-                f"the page is no JSON with records at {'.'.join(path)}: {error}",
-                cause="file_unreadable", evidence={"begins": _excerpt(body)},
-            ) from error  # fmt: skip
-        return Split(*salvaged)
-
-
-def decode(records: Sequence[msgspec.Raw | bytes]) -> Rows:
-    """Every record as a dict whose non-integer numbers are their exact text; those that can't be believed are set apart.
-
-    Broken: no JSON object, NaN, bytes that are no UTF-8, a NUL character, a key that stands twice in one object.
-    """
-    decoder = msgspec.json.Decoder(float_hook=_plain)
-    undoubted = whole(records, decoder)
-    if undoubted is not None:
-        return Rows(list(range(len(records))), undoubted, {}, records)
-    ordinals: list[int] = []
-    sound: list[dict[str, Any]] = []
-    broken: dict[int, str] = {}
-    for ordinal, record in enumerate(records):
-        raw = bytes(record)
-        try:
-            row = decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            broken[ordinal] = f"the record is no strict JSON: {error}"
-            continue
-        why = _objection(raw, row)
-        if why is None:
-            ordinals.append(ordinal)
-            sound.append(row)
-        else:
-            broken[ordinal] = why
-    return Rows(ordinals, sound, broken, records)
+__all__ = [
+    "ORDINAL",
+    "Rows",
+    "Rule",
+    "Split",
+    "Subject",
+    "all_rejects",
+    "blank_to_null",
+    "broken_rejects",
+    "decode",
+    "drifted",
+    "fields_seen",
+    "first_texts",
+    "iso_currency",
+    "known_currency",
+    "readable",
+    "required",
+    "settle",
+    "split",
+    "text_frame",
+    "to_amount",
+    "to_date",
+    "to_flag",
+    "to_number",
+    "to_utc",
+]
 
 
 def text_frame(rows: Rows, fields: Mapping[str, str] | Sequence[str]) -> pl.DataFrame:
@@ -122,22 +63,25 @@ def text_frame(rows: Rows, fields: Mapping[str, str] | Sequence[str]) -> pl.Data
     Absent and null are null, true and false are "true" and "false", an object or a list is its JSON text.
     """
     names = fields if isinstance(fields, Mapping) else {name: name for name in fields}
+    if rows.alike is not None:
+        columns = {ORDINAL: pl.int_range(rows.alike.total, dtype=pl.Int64, eager=True).alias(ORDINAL)}
+        return pl.DataFrame(columns | {column: _text_series(column, rows.alike.values(name)) for column, name in names.items()})
     plain = _columns(rows.sound, [name for name in names.values() if "." not in name])
-    columns: dict[str, pl.Series] = {ORDINAL: pl.Series(ORDINAL, rows.ordinals, dtype=pl.Int64)}
+    columns = {ORDINAL: pl.Series(ORDINAL, rows.ordinals, dtype=pl.Int64)}
     for column, name in names.items():
         columns[column] = _text_series(column, plain[name] if name in plain else _values(rows.sound, name))
     return pl.DataFrame(columns)
 
 
-def fields_seen(rows: Rows) -> dict[str, str]:
-    """Field -> kind (text, number, flag, object, list, null) over a bounded sample of the page, for schema drift."""
-    kinds: dict[str, str] = {}
-    step = max(1, len(rows.ordinals) // _SAMPLE)
-    for ordinal in rows.ordinals[::step][:_SAMPLE]:
-        for name, value in _EXACT.decode(bytes(rows.raw[ordinal])).items():
-            if kinds.get(name, "null") == "null":
-                kinds[name] = _kind(value)
-    return kinds
+def first_texts(rows: Rows, path: str, member: str) -> list[str | None]:
+    """Of each sound record the first text, empty ones passed over, that the objects in the list at `path` hold under `member`."""
+    if rows.alike is not None:
+        return rows.alike.first_texts(path, member)
+    found: list[str | None] = []
+    for items in _values(rows.sound, path):
+        held = [item.get(member) for item in items if type(item) is dict] if type(items) is list else []
+        found.append(next((text for text in held if isinstance(text, str) and text), None))
+    return found
 
 
 def to_amount(column: str) -> pl.Expr:
@@ -235,11 +179,13 @@ def drifted(rows: Rows, scalars: Iterable[str], promised: Collection[str] = ()) 
         gone = name in promised
         reshaped: list[int] = []
         absent: list[int] = []
+        if rows.alike is not None and name in rows.alike.columns and (nested or _SCALARS.issuperset(map(type, rows.alike.columns[name]))):
+            continue
         for ordinal, row in zip(rows.ordinals, rows.sound, strict=True):
             if name not in row:
                 if gone:
                     absent.append(ordinal)
-            elif not nested and type(row[name]) in _NESTED:
+            elif not nested and type(row[name]) in (dict, list):
                 reshaped.append(ordinal)
         for ordinals, words in ((reshaped, "has become an object"), (absent, "is gone")):
             if ordinals:
@@ -256,15 +202,14 @@ def settle(
     """
     if not rules or frame.is_empty():
         return frame, no_rejects()
-    broken = pl.coalesce(
-        [pl.when(rule.bad.fill_null(False)).then(pl.lit(place, pl.Int32)).otherwise(None) for place, rule in enumerate(rules)]
-    )
-    judged = frame.with_columns(broken.alias("_rule"))
-    if judged["_rule"].null_count() == judged.height:
+    hits = frame.select(rule.bad.any().alias(str(place)) for place, rule in enumerate(rules)).row(0)
+    if not any(hits):
         return frame, no_rejects()
+    broken = [(place, rule.bad.fill_null(False)) for place, rule in enumerate(rules) if hits[place]]
+    judged = frame.with_columns(_rule=pl.coalesce([pl.when(bad).then(pl.lit(place, pl.Int32)) for place, bad in broken]))
     good = judged.filter(pl.col("_rule").is_null()).drop("_rule")
     bad = judged.filter(pl.col("_rule").is_not_null())
-    return good, no_rejects() if bad.is_empty() else _rejects(bad, rules, subject, evidence)
+    return good, _rejects(bad, rules, subject, evidence)
 
 
 def broken_rejects(rows: Rows, entity: str) -> pl.DataFrame:
@@ -274,7 +219,7 @@ def broken_rejects(rows: Rows, entity: str) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {"ordinal": ordinal, "entity": entity, "cause": "malformed_record", "message": why,
-             "evidence": json.dumps({"record": _excerpt(bytes(rows.raw[ordinal]))})}
+             "evidence": json.dumps({"record": excerpt(bytes(rows.raw[ordinal]))})}
             for ordinal, why in sorted(rows.broken.items())
         ],
         schema=REJECT_SCHEMA,
@@ -310,44 +255,6 @@ def _rejects(bad: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidenc
     )
 
 
-def _objection(raw: bytes, row: object) -> str | None:
-    if not isinstance(row, dict):
-        return "the record is no JSON object"
-    if b"\\u0000" in raw:
-        return "the record holds a NUL character"
-    # A closing quote followed by a colon ends a key, or is an escaped quote in a text: more of them than keys is a suspicion
-    # only, which a strict reading then confirms or clears. Counting keeps the usual record off the slow road.
-    if raw.count(b'":') == _keys(row) and not (b'" ' in raw or b'"\n' in raw or b'"\r' in raw or b'"\t' in raw):
-        return None
-    try:
-        json.loads(raw, object_pairs_hook=no_twins)
-    except TwinKey as twin:
-        return str(twin)
-    return None
-
-
-def _keys(value: dict[str, Any]) -> int:
-    count = len(value)
-    for item in value.values():
-        if type(item) is dict:
-            count += _keys(item)
-        elif type(item) is list:
-            count += _keys_in(item)
-    return count
-
-
-def _keys_in(items: list[Any]) -> int:
-    return sum(_keys(item) if type(item) is dict else _keys_in(item) if type(item) is list else 0 for item in items)
-
-
-def _plain(number: str) -> str:
-    """A JSON number's text without an exponent ('1.0E7' is '10000000'); one beyond any amount stays as it is, and is refused later."""
-    if "e" not in number and "E" not in number:
-        return number
-    value = Decimal(number)
-    return format(value, "f") if abs(value.adjusted()) <= 30 else number
-
-
 def _columns(rows: Sequence[dict[str, Any]], names: list[str]) -> dict[str, Sequence[Any]]:
     """The values of each field, all fields in one go where every record has them all; else {}."""
     if not rows or len(names) < 2:
@@ -368,33 +275,19 @@ def _values(rows: list[dict[str, Any]], name: str) -> list[Any]:
 
 
 def _text_series(column: str, values: Sequence[Any]) -> pl.Series:
-    try:
+    kinds = set(map(type, values))
+    if kinds <= {str, Number, type(None)}:
         return pl.Series(column, values, dtype=pl.String, strict=True)
-    except TypeError:
-        return pl.Series(column, [_text(value) for value in values], dtype=pl.String, strict=True)
+    if kinds <= {bool, type(None)}:
+        return pl.Series(column, values, dtype=pl.Boolean, strict=True).cast(pl.String)
+    return pl.Series(column, [_text(value) for value in values], dtype=pl.String, strict=True)
 
 
 def _text(value: Any) -> str | None:
-    if value is None or type(value) is str:
+    if value is None or isinstance(value, str):
         return value
     if value is True:
         return "true"
     if value is False:
         return "false"
     return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()
-
-
-def _kind(value: object) -> Literal["text", "number", "flag", "object", "list", "null"]:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "flag"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, dict):
-        return "object"
-    return "list" if isinstance(value, list) else "number"
-
-
-def _excerpt(body: bytes) -> str:
-    return body[:_EVIDENCE_CHARS].decode("utf-8", "replace").replace("\x00", "\ufffd")

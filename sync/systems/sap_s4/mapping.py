@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -31,6 +30,7 @@ from sync.wire_frames import (
     broken_rejects,
     decode,
     fields_seen,
+    first_texts,
     readable,
     required,
     settle,
@@ -114,7 +114,7 @@ def map_billing(body: bytes, settings: Settings) -> Mapped:
              "TransactionCurrency", "SDDocumentCategory", "BillingDocumentIsCancelled", "CompanyCode", "AccountingDocument",
              "PaymentReference", "CustomerPaymentTerms", "FixedValueDate", "AdditionalValueDays", "DunningBlockingReason",
              "AccountingPostingStatus", "LastChangeDateTime")  # fmt: skip
-    frame = text_frame(rows, names).with_columns(_order_numbers(rows))
+    frame = text_frame(rows, names)
     negative = pl.col("SDDocumentCategory").is_in(NEGATIVE_CATEGORIES)
     frame = frame.with_columns(
         payer=pl.coalesce(blank_to_null("PayerParty"), blank_to_null("SoldToParty")),
@@ -124,6 +124,7 @@ def map_billing(body: bytes, settings: Settings) -> Mapped:
         issue_date=to_day("BillingDocumentDate"),
         fixed=to_day("FixedValueDate"),
         extra_days=pl.col("AdditionalValueDays").cast(pl.Int64, strict=False),
+        order_number=pl.Series(first_texts(rows, "to_Item.results", "SalesDocument"), dtype=pl.String),
     )
     good, bad = settle(
         frame,
@@ -316,8 +317,7 @@ def drifted(rejects: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     """The rejects, where those of a field that no record of the page has any more are put down to schema drift."""
     if rejects.is_empty():
         return rejects
-    seen = set().union(*(row.keys() for row in rows.sound)) if rows.sound else set()
-    gone = (pl.col("cause") == "missing_field") & ~pl.col("field").is_in(sorted(seen))
+    gone = (pl.col("cause") == "missing_field") & ~pl.col("field").is_in(sorted(rows.members()))
     return rejects.with_columns(cause=pl.when(gone).then(pl.lit("schema_drift")).otherwise(pl.col("cause")))
 
 
@@ -364,15 +364,3 @@ def _zoned(local: pl.Expr, zone: str) -> pl.Expr:
     one, which can only be an artefact of a date, is null.
     """
     return local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")
-
-
-def _order_numbers(rows: Rows) -> pl.Series:
-    """The sales order of each billing document: the first that its items name."""
-
-    def of(row: Mapping[str, Any]) -> str | None:
-        held = row.get("to_Item")
-        items = held.get("results") if isinstance(held, dict) else None
-        numbers = [item.get("SalesDocument") for item in items or () if isinstance(item, dict)]
-        return next((number for number in numbers if isinstance(number, str) and number), None)
-
-    return pl.Series("order_number", [of(row) for row in rows.sound], dtype=pl.String)
