@@ -126,9 +126,11 @@ def _breakdown(frame: pl.DataFrame, dimension: str, on: date) -> pl.DataFrame:
 def _figures(frame: pl.DataFrame, on: date, at: datetime) -> list[Tile]:
     """The DSO family; a figure that can't be computed says why."""
     found = [
-        ("dso_countback", book.count_back(frame, on), "days"),
+        # DSO, best possible DSO and their difference are of one method; count-back is another and stands after them.
+        ("dso", book.dso(frame, on), "days"),
         ("best_possible_dso", book.dso(frame, on, not_yet_due=True), "days"),
         ("average_days_delinquent", book.average_days_delinquent(frame, on), "days"),
+        ("dso_countback", book.count_back(frame, on), "days"),
         ("weighted_days_late", book.weighted_days_late(frame, on), "days"),
         ("kaplan_meier_median", book.kaplan_meier_median(frame, on), "days"),
         ("concentration_top10", book.top_ten_share(frame), "%"),
