@@ -127,7 +127,7 @@ def _figures(customers: pl.DataFrame, cases: Sequence[Case], at: datetime, curre
         answer_tile("exposure_breaches", Decimal(breached.height) if customers.height else None, "count", page="exposure", now=at,
                     missing=missing, health="warning" if breached.height else "good", target=Decimal(0),
                     second_line=f"{over / 1_000_000:,.2f} M {currency} above limits" if breached.height else "all within limits"),
-        answer_tile("open_cases", Decimal(len(waiting)), "count", page="exposure", now=at, title="Orders held for a decision", good="down",
+        answer_tile("open_cases", Decimal(len(waiting)), "count", page="exposure", now=at, title="Cases waiting for a decision", good="down",
                     health="warning" if waiting else "good", second_line=f"{held / 1_000_000:,.2f} M {currency}" if held else None,
                     definition="Cases that a rule opened for finance operations and nobody has decided yet."),
         answer_tile("undelivered_contracts", undelivered, currency, page="exposure", now=at, title="Undelivered contract value",
