@@ -72,7 +72,9 @@ def metrics(
     if json:
         print(to_json(answer))
         return
-    show({"as_of": answer["as_of"], "measures": [{k: v for k, v in line.items() if k != "by"} for line in answer["measures"]]}, as_json=False)
+    show(
+        {"as_of": answer["as_of"], "measures": [{k: v for k, v in line.items() if k != "by"} for line in answer["measures"]]}, as_json=False
+    )
     for line in answer["measures"]:
         if line["by"]:
             show({f"{line['slug']} by {by}": line["by"]}, as_json=False)

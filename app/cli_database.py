@@ -56,8 +56,6 @@ def shell() -> None:
     """Psql on the database; the embedded server stays up while it is open."""
     import subprocess
 
-    from db.embedded_place import prepare
-
     with opened() as office:
         server = office.database.server
         program = shutil.which("psql") or (str(server.place.binaries / "psql") if server else "psql")

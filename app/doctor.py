@@ -102,9 +102,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
         with reading(database.engine) as conn:
             version = conn.execute(text("show server_version")).scalar_one()
-            stale = conn.execute(
-                text("select count(*) from process.stream where not is_paused and last_error is not null")
-            ).scalar_one()
+            stale = conn.execute(text("select count(*) from process.stream where not is_paused and last_error is not null")).scalar_one()
         yield Finding("database", ok=True, words=f"Postgres {version}, at the newest revision")
         words = "all streams well" if not stale else f"{stale} stream(s) report an error: tidegate connections list"
         yield Finding("streams", ok=not stale, words=words)

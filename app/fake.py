@@ -92,7 +92,9 @@ class FakeDesk:
         self._mood_check()
         if self._is_empty:
             return Today(figures.NOW, _missing(figures.today_tiles()), [], [])
-        return Today(self._as_of(known_at), self._cut_tiles(figures.today_tiles()), figures.hand_items(), figures.feeds(stale=self.mood == "stale"))
+        return Today(
+            self._as_of(known_at), self._cut_tiles(figures.today_tiles()), figures.hand_items(), figures.feeds(stale=self.mood == "stale")
+        )
 
     def receivables(self, query: ReceivablesFilter, known_at: datetime | None = None) -> Receivables:
         self._mood_check()
@@ -103,7 +105,9 @@ class FakeDesk:
         entities = [code for code, (region, _) in figures.ENTITIES.items() if self._sees(region)]
         regions = [region for region in figures.REGIONS if self._sees(region)]
         cohorts, breakdown, aging, survival = tables
-        return Receivables(self._as_of(known_at), "EUR", _RATE_DATE, self.mood == "stale", tiles, cohorts, breakdown, aging, survival, regions, entities)
+        return Receivables(
+            self._as_of(known_at), "EUR", _RATE_DATE, self.mood == "stale", tiles, cohorts, breakdown, aging, survival, regions, entities
+        )
 
     def invoices(self, query: ReceivablesFilter, known_at: datetime | None = None) -> pl.DataFrame:  # noqa: ARG002 - the invented facts never change
         self._mood_check()
@@ -133,7 +137,9 @@ class FakeDesk:
         window = None if self._is_empty else (date(2026, 11, 16), date(2026, 11, 22))
         notes = [] if self._is_empty else ["Disputed receivables of 567,400.00 EUR are not in the forecast."]
         positions, fan, bridge, items, accuracy = tables
-        return Cash(self._as_of(known_at), "EUR", _RATE_DATE, self.mood == "stale", tiles, positions, fan, bridge, items, accuracy, window, notes)
+        return Cash(
+            self._as_of(known_at), "EUR", _RATE_DATE, self.mood == "stale", tiles, positions, fan, bridge, items, accuracy, window, notes
+        )
 
     def exposure(self, query: ExposureFilter, known_at: datetime | None = None) -> Exposure:
         self._mood_check()
@@ -248,7 +254,9 @@ class FakeDesk:
     def _cut_tiles(self, tiles: Sequence[Tile]) -> Sequence[Tile]:
         if self.mood != "stale":
             return tiles
-        return [replace(tile, as_of=figures.NOW - timedelta(hours=3), health="unknown", oldest_feed="sap-apac, 94 min late") for tile in tiles]
+        return [
+            replace(tile, as_of=figures.NOW - timedelta(hours=3), health="unknown", oldest_feed="sap-apac, 94 min late") for tile in tiles
+        ]
 
 
 def _missing(tiles: Sequence[Tile]) -> Sequence[Tile]:

@@ -15,7 +15,14 @@ NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 TODAY = NOW.date()
 MONEY = pl.Decimal(19, 4)
 REGIONS = ("EMEA", "NA", "LATAM", "APAC")
-ENTITIES = {"DE01": ("EMEA", "EUR"), "GB01": ("EMEA", "GBP"), "US01": ("NA", "USD"), "JP01": ("APAC", "JPY"), "SG01": ("APAC", "SGD"), "MX01": ("LATAM", "MXN")}
+ENTITIES = {
+    "DE01": ("EMEA", "EUR"),
+    "GB01": ("EMEA", "GBP"),
+    "US01": ("NA", "USD"),
+    "JP01": ("APAC", "JPY"),
+    "SG01": ("APAC", "SGD"),
+    "MX01": ("LATAM", "MXN"),
+}
 CUSTOMERS = (
     ("10100017", "Nordwind Logistik GmbH", "EMEA", "DE01", "DE", "EUR"),
     ("10200042", "Harrow & Pike Ltd", "EMEA", "GB01", "GB", "GBP"),
@@ -215,7 +222,13 @@ def fan() -> pl.DataFrame:
     rows = []
     for week in range(14):
         middle = 12_418_230 + week * 90_000 - 2_600_000 * sin(week / 3.2)
-        rows.append((date(2026, 11, 23) + timedelta(weeks=week), *(Decimal(round(middle + side * week * 320_000)) for side in (-1, 0, 1)), Decimal(8_500_000)))
+        rows.append(
+            (
+                date(2026, 11, 23) + timedelta(weeks=week),
+                *(Decimal(round(middle + side * week * 320_000)) for side in (-1, 0, 1)),
+                Decimal(8_500_000),
+            )
+        )
     return pl.DataFrame(rows, {"week": pl.Date, "p10": MONEY, "p50": MONEY, "p90": MONEY, "minimum": MONEY}, orient="row")
 
 
@@ -223,7 +236,11 @@ def bridge() -> pl.DataFrame:
     """From forecast to actual, the sync share apart."""
     rows = [("Forecast", "4810000", "total"), ("Timing", "-612000", "cause"), ("Amount", "-88400", "cause"), ("Currency", "21300", "cause"),
             ("Unforecast", "144000", "cause"), ("Missed", "-97500", "cause"), ("Sync delay", "-184200", "sync"), ("Actual", "3993200", "total")]  # fmt: skip
-    return pl.DataFrame([(step, Decimal(amount), kind) for step, amount, kind in rows], {"step": pl.String, "amount": MONEY, "kind": pl.String}, orient="row")
+    return pl.DataFrame(
+        [(step, Decimal(amount), kind) for step, amount, kind in rows],
+        {"step": pl.String, "amount": MONEY, "kind": pl.String},
+        orient="row",
+    )
 
 
 def bridge_items(cause: str) -> pl.DataFrame:
@@ -248,7 +265,23 @@ def credit_customers() -> pl.DataFrame:
         exposed = Decimal(1_420_000 - at * 103_000)
         used = None if limit is None else float(exposed / limit)
         state = "no limit" if used is None else "breached" if used > 1 else "near" if used > 0.9 else "within"
-        rows.append((at + 1, number, name, region, exposed, limit, used, state, Decimal(90_000 + 11_000 * at), exposed * 4 / 10, exposed * 6 / 10, Decimal(250_000), Decimal(0)))
+        rows.append(
+            (
+                at + 1,
+                number,
+                name,
+                region,
+                exposed,
+                limit,
+                used,
+                state,
+                Decimal(90_000 + 11_000 * at),
+                exposed * 4 / 10,
+                exposed * 6 / 10,
+                Decimal(250_000),
+                Decimal(0),
+            )
+        )
     return pl.DataFrame(rows, {"party_id": pl.Int64, "number": pl.String, "name": pl.String, "region": pl.String, "exposure": MONEY, "credit_limit": MONEY,
                                "utilisation": pl.Float64, "limit_state": pl.String, "overdue": MONEY, "open_orders": MONEY, "open_receivables": MONEY,
                                "undelivered_contracts": MONEY, "secured": MONEY}, orient="row")  # fmt: skip

@@ -64,6 +64,7 @@ def rows() -> list[ExceptionRow]:
 
 def matching(query: ExceptionFilter) -> list[ExceptionRow]:
     """The exceptions that the filter selects."""
+
     def fits(row: ExceptionRow) -> bool:
         states = query.state in ("any", row.state) or (query.state == "open" and row.state not in ("resolved", "dismissed"))
         pairs = ((query.cause, row.cause), (query.connection, row.connection), (query.region, row.region), (query.entity, row.entity),
@@ -90,6 +91,7 @@ def detail(row: ExceptionRow) -> ExceptionDetail:
 
 def journey(number: str) -> Journey:
     """One deal from quote to cash, with a gap."""
+
     def at(days: float) -> datetime:
         return NOW - timedelta(days=days)
 
@@ -101,8 +103,22 @@ def journey(number: str) -> Journey:
         Hop("Payment received", "bank-emea", "Statement 2026-210", date(2026, 11, 19), at(3.2), 3_196_800.0, 29_000.0, None, False, "Value date 2026-11-19", (78 << 24) + 2),
         Hop("Collections status written back", "salesforce", "Account", None, None, None, None, None, True, "Expected within 1 h of the payment", None),
     ]  # fmt: skip
-    ocel = {"objectTypes": [], "eventTypes": [], "objects": [], "events": [{"id": str(index), "type": hop.name} for index, hop in enumerate(hops)]}
-    return Journey(number, f"Invoice {number}", "Cascadia Medical Supply (17100003)", "NA", money("91000.40", "USD"), hops, "Payment received", json.dumps(ocel).encode())
+    ocel = {
+        "objectTypes": [],
+        "eventTypes": [],
+        "objects": [],
+        "events": [{"id": str(index), "type": hop.name} for index, hop in enumerate(hops)],
+    }
+    return Journey(
+        number,
+        f"Invoice {number}",
+        "Cascadia Medical Supply (17100003)",
+        "NA",
+        money("91000.40", "USD"),
+        hops,
+        "Payment received",
+        json.dumps(ocel).encode(),
+    )
 
 
 def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
@@ -116,5 +132,16 @@ def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
         if own[0].system in ("bank_files", "flat_files"):
             files = [{"file": f"{name}_20261122.xml", "state": "promoted", "received_at": NOW - timedelta(hours=8), "records": 412, "control_total": "agrees"},
                      {"file": f"{name}_20261123.xml", "state": "missing", "received_at": None, "records": None, "control_total": None}]  # fmt: skip
-        views.append(ConnectionView(name, own[0].system, own[0].region, "Finance systems", "critical" if name.startswith("sap") else "important", own, runs, files))
+        views.append(
+            ConnectionView(
+                name,
+                own[0].system,
+                own[0].region,
+                "Finance systems",
+                "critical" if name.startswith("sap") else "important",
+                own,
+                runs,
+                files,
+            )
+        )
     return views

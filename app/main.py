@@ -47,7 +47,9 @@ def main() -> None:
     links.register(pages)
     frame.look_up_with(_desk)
     # A default page answers at the root only, and a link to it by name would not be found: so the root leads on to the first page.
-    root = Page(partial(links.go, slugs[0], st.query_params.to_dict()), title="Tidegate", url_path="root", default=True, visibility="hidden")
+    root = Page(
+        partial(links.go, slugs[0], st.query_params.to_dict()), title="Tidegate", url_path="root", default=True, visibility="hidden"
+    )
     chosen = st.navigation([root, *pages.values()], position="top")
     _carry_known_at(chosen.url_path)
     chosen.run()
@@ -91,7 +93,9 @@ def _welcome() -> None:
 
 def _no_pages(desk: Desk) -> None:
     _person_bar(desk)
-    frame.empty("Your account has no role here yet.", "Ask your administrator to put you into a group that Tidegate knows, then sign in again.")
+    frame.empty(
+        "Your account has no role here yet.", "Ask your administrator to put you into a group that Tidegate knows, then sign in again."
+    )
 
 
 def _person_bar(desk: Desk) -> None:
@@ -101,7 +105,9 @@ def _person_bar(desk: Desk) -> None:
         if rehearsal:
             st.badge(words.plain(rehearsal), color="orange")
         roles = ", ".join(sorted(person.roles))
-        st.markdown(f"**{words.plain(person.name)}** \u00b7 {words.plain(roles)} \u00b7 {words.plain(frame.scope(person))}", width="content")
+        st.markdown(
+            f"**{words.plain(person.name)}** \u00b7 {words.plain(roles)} \u00b7 {words.plain(frame.scope(person))}", width="content"
+        )
         st.button("Sign out", key="session.out", type="tertiary", on_click=_sign_out)
 
 
@@ -114,7 +120,9 @@ def _sign_out() -> None:
 
 def _carry_known_at(slug: str) -> None:
     session = st.session_state
-    kept = state.carried_known_at(st.query_params.to_dict(), session.get(state.REMEMBERED_KNOWN_AT), page_changed=session.get(state.LAST_PAGE) != slug)
+    kept = state.carried_known_at(
+        st.query_params.to_dict(), session.get(state.REMEMBERED_KNOWN_AT), page_changed=session.get(state.LAST_PAGE) != slug
+    )
     if kept and st.query_params.get(state.KNOWN_AT) != kept:
         st.query_params[state.KNOWN_AT] = kept
     session[state.REMEMBERED_KNOWN_AT] = kept

@@ -13,7 +13,11 @@ from sync.connections import Grant, Landscape, SignIn, read_secret
 PERSONAS: dict[str, dict[str, Any]] = {
     "leader": {"name": "Lena Leitner (leader)", "email": "leader@tidegate.example", "groups": ["tidegate-leaders"]},
     "analyst": {"name": "Amir Analyst (analyst)", "email": "analyst@tidegate.example", "groups": ["tidegate-analysts"]},
-    "analyst-emea": {"name": "Elif Emea (analyst, EMEA only)", "email": "analyst-emea@tidegate.example", "groups": ["tidegate-analysts-emea"]},
+    "analyst-emea": {
+        "name": "Elif Emea (analyst, EMEA only)",
+        "email": "analyst-emea@tidegate.example",
+        "groups": ["tidegate-analysts-emea"],
+    },
     "operator": {"name": "Oskar Operator (operator)", "email": "operator@tidegate.example", "groups": ["tidegate-operators"]},
     "admin": {"name": "Ada Admin (admin)", "email": "admin@tidegate.example", "groups": ["tidegate-admins"]},
     "auditor": {"name": "Aud Auditor (auditor)", "email": "auditor@tidegate.example", "groups": ["tidegate-auditors"]},

@@ -90,9 +90,7 @@ def cash(params: Mapping[str, str]) -> CashFilter:
 
 def exposure(params: Mapping[str, str]) -> ExposureFilter:
     """The Exposure page's cut as its address has it."""
-    return ExposureFilter(
-        regions=_many(params.get("region")), only_breached=params.get("breached") == "1", party=number(params, "party")
-    )
+    return ExposureFilter(regions=_many(params.get("region")), only_breached=params.get("breached") == "1", party=number(params, "party"))
 
 
 def exceptions(params: Mapping[str, str]) -> ExceptionFilter:

@@ -54,9 +54,7 @@ def open_target(connection: Connection, landscape: Landscape) -> Target | None:
     return system(connection).make_target(connection, landscape)
 
 
-def run(
-    database: Database, landscape: Landscape, connection: str, clock: Clock, *, target: OpenTarget = open_target
-) -> Delivered:
+def run(database: Database, landscape: Landscape, connection: str, clock: Clock, *, target: OpenTarget = open_target) -> Delivered:
     """Delivers what is due on `connection` and returns what became of it. Never raises for what a target did.
 
     Stops early when the target does not answer: the rest keeps its turn, and the ledger says when it is tried again.
@@ -93,9 +91,7 @@ def _delivered(connection: str, counts: dict[str, int], *, more: bool) -> Delive
     def count(*verdicts: str) -> int:
         return sum(counts.get(verdict, 0) for verdict in verdicts)
 
-    return Delivered(
-        connection, count("confirmed"), count("unknown"), count("failed", "conflict", "superseded"), count("again"), more=more
-    )
+    return Delivered(connection, count("confirmed"), count("unknown"), count("failed", "conflict", "superseded"), count("again"), more=more)
 
 
 def _silent(database: Database, effect_id: int) -> bool:

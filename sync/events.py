@@ -183,7 +183,14 @@ RULES: tuple[Rule, ...] = (
         ("level", "status", "amount_overdue", "currency"),
     ),
     *(
-        Rule(f"outgoing_payment.{status}", "outgoing_payment", _became("status", status), (("outgoing_payment", "source_key"),), CHANGED, _MONEY)
+        Rule(
+            f"outgoing_payment.{status}",
+            "outgoing_payment",
+            _became("status", status),
+            (("outgoing_payment", "source_key"),),
+            CHANGED,
+            _MONEY,
+        )
         for status in ("requested", "approved", "rejected", "executed")
     ),
 )
@@ -251,7 +258,5 @@ def _data(columns: Sequence[str]) -> pl.Expr:
     """The named columns as a JSON object; amounts and dates as text, so that nothing is rounded on the way."""
     if not columns:
         return pl.lit("{}")
-    plain = [
-        pl.when(pl.col(name).cast(pl.String).is_not_null()).then(pl.col(name).cast(pl.String)).alias(name) for name in columns
-    ]
+    plain = [pl.when(pl.col(name).cast(pl.String).is_not_null()).then(pl.col(name).cast(pl.String)).alias(name) for name in columns]
     return pl.struct(plain).struct.json_encode()

@@ -179,7 +179,12 @@ def _ambiguous(conn: Writing, landscape: Landscape, crm: Sequence[str], now: dat
         for region in sorted({row.region for row in found}):
             rows = [row for row in found if row.region == region]
             place = quarantine.Place(name, "identity", region, landscape.reporting_currency)
-            fixed = {"entity": "customer", "cause": "ambiguous_identity", "field": "party", "message": "more than one party fits this account"}
+            fixed = {
+                "entity": "customer",
+                "cause": "ambiguous_identity",
+                "field": "party",
+                "message": "more than one party fits this account",
+            }
             frame = pl.DataFrame(
                 [
                     {**dict.fromkeys(REJECTED), **fixed, "source_key": row.source_key, "customer_key": row.source_key,

@@ -103,9 +103,7 @@ def ingest_file(database: HasEngine, landscape: Landscape, connection: Connectio
             raise ConfigError(f"connection {connection.name} ({connection.system}) does not read files; pull it instead")
         stream = _stream_of(source, connection, path)
         page = source.page_of(path)
-        result = pull_stream(
-            database, connection, landscape, cast(Source, source), stream, clock=clock, trigger="ingest", pages=[page]
-        )
+        result = pull_stream(database, connection, landscape, cast(Source, source), stream, clock=clock, trigger="ingest", pages=[page])
     if result.state == "busy":
         raise ConfigError(f"connection {connection.name}/{stream} is being pulled right now; try again in a moment")
     refresh_measures(database.engine, landscape, now=clock.now())
@@ -134,9 +132,7 @@ def pull_now(
         if stream is not None and stream not in offered:
             raise ConfigError(f"connection {connection.name} offers no stream {stream!r}; it has: {', '.join(offered)}")
         wanted = [stream] if stream is not None else [name for name in offered if connection.stream(name).enabled]
-        results = [
-            pull_stream(database, connection, landscape, source, name, clock=clock, trigger="manual", full=full) for name in wanted
-        ]
+        results = [pull_stream(database, connection, landscape, source, name, clock=clock, trigger="manual", full=full) for name in wanted]
     refresh_measures(database.engine, landscape, now=clock.now())
     return [_pulled(result) for result in results]
 

@@ -36,9 +36,7 @@ _HELD = f"{_WHO} and lease_token = :token and lease_until > clock_timestamp()"
 _UNTIL = "clock_timestamp() + make_interval(secs => :seconds)"
 
 
-def acquire(
-    conn: Writing, connection: str, stream: str, owner: str, *, now: datetime, seconds: float = LEASE_SECONDS
-) -> Lease | None:
+def acquire(conn: Writing, connection: str, stream: str, owner: str, *, now: datetime, seconds: float = LEASE_SECONDS) -> Lease | None:
     """The lease of the stream, or None while another owner's has not run out. The stream must be registered.
 
     A stream whose row is locked is being written: it is not waited for. `now` is business time, written down as the moment of the

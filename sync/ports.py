@@ -102,9 +102,12 @@ class Mapped:
     fields_seen: Mapping[str, str] = field(default_factory=dict)
 
 
+_NO_REJECTS = pl.DataFrame(schema=REJECT_SCHEMA)
+
+
 def no_rejects() -> pl.DataFrame:
     """An empty frame of REJECT_SCHEMA."""
-    return pl.DataFrame(schema=REJECT_SCHEMA)
+    return _NO_REJECTS.clone()
 
 
 class Source(Protocol):

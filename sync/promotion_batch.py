@@ -103,9 +103,7 @@ def gather(pages: Sequence[MappedPage]) -> Batch:
             if not frame.is_empty():
                 frames.setdefault(entity, []).append(conform(frame.with_columns(named).drop("ordinal"), CONTRACTS[entity]))
     whole = {entity: pl.concat(parts, how="diagonal") for entity, parts in frames.items()}
-    batch = Batch(
-        pl.concat(records) if records else pl.DataFrame(schema=RECORDS), whole, pl.DataFrame(schema=REJECTED)
-    )
+    batch = Batch(pl.concat(records) if records else pl.DataFrame(schema=RECORDS), whole, pl.DataFrame(schema=REJECTED))
     return batch.reject(pl.concat(rejects)) if rejects else batch
 
 

@@ -159,9 +159,7 @@ class _Pull:
         self._lease = lease
         self._on_commit = on_commit
         self._handed = handed
-        self._writer = pull_batch.Writer(
-            connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed
-        )
+        self._writer = pull_batch.Writer(connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed)
         self._result = PullResult(connection.name, stream.name, "done")
         self._renewed = time.monotonic()
 
@@ -342,7 +340,13 @@ def _worth_repeating(error: Exception) -> bool:
         return True
     orig = getattr(error, "orig", None)
     return isinstance(
-        orig, (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
+        orig,
+        (
+            psycopg.errors.UniqueViolation,
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.SerializationFailure,
+            psycopg.errors.LockNotAvailable,
+        ),
     )
 
 
@@ -374,6 +378,8 @@ def _start_run(conn: Writing, connection: Connection, stream: str, trigger: str,
 
 def _end_run(conn: Writing, run_id: int, state: str, result: PullResult, now: datetime) -> None:
     conn.execute(
-        sa.text("update process.run set state = :state, ended_at = :now, pages = :pages, records = :records, error = :error where id = :id"),
+        sa.text(
+            "update process.run set state = :state, ended_at = :now, pages = :pages, records = :records, error = :error where id = :id"
+        ),
         {"id": run_id, "state": state, "now": now, "pages": result.pages, "records": result.counts.received, "error": result.error},
     )

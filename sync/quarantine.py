@@ -145,9 +145,7 @@ def _prepare(conn: Writing, place: Place, rejects: pl.DataFrame, now: datetime, 
         pl.Series("due_at", [sla.due(_cause(slug).severity, now) for slug in marks["cause"]], dtype=_REJECTS["due_at"]),
     )
     have = set(rejects.columns)
-    optional = [
-        pl.lit(None, dtype=_REJECTS[name]).alias(name) for name in ("source_version", "legal_entity") if name not in have
-    ]
+    optional = [pl.lit(None, dtype=_REJECTS[name]).alias(name) for name in ("source_version", "legal_entity") if name not in have]
     rates = fx.rates_at(conn, now.date())
     return (
         rejects.join(marks, on=["cause", "entity", "field"], how="left", nulls_equal=True, maintain_order="left")

@@ -29,7 +29,14 @@ def defer_pull(conn: Writing, connection: Connection, stream: str, *, trigger: s
     lock = f"pull:{connection.name}:{stream}"
     waiting = lock if trigger == "clock" else f"{lock}:{trigger}"
     deferral.put(
-        conn, "pull_stream", region_queue(connection.region), lock, waiting=waiting, connection=connection.name, stream=stream, trigger=trigger
+        conn,
+        "pull_stream",
+        region_queue(connection.region),
+        lock,
+        waiting=waiting,
+        connection=connection.name,
+        stream=stream,
+        trigger=trigger,
     )
 
 

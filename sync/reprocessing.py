@@ -171,9 +171,7 @@ def _records(document: Any) -> list[dict[str, Any]] | None:
 def _single(mapped: Mapped, ordinal: int) -> Mapped:
     """The page as if it held this record only, as its ordinal 0."""
     mine = pl.col("ordinal") == ordinal
-    only = {
-        entity: frame.filter(mine).with_columns(pl.lit(0, dtype=pl.Int64).alias("ordinal")) for entity, frame in mapped.frames.items()
-    }
+    only = {entity: frame.filter(mine).with_columns(pl.lit(0, dtype=pl.Int64).alias("ordinal")) for entity, frame in mapped.frames.items()}
     rejects = mapped.rejects.filter(mine).with_columns(pl.lit(0, dtype=pl.Int64).alias("ordinal"))
     return Mapped(1, {entity: frame for entity, frame in only.items() if not frame.is_empty()}, rejects, (), {})
 

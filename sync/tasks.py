@@ -70,9 +70,7 @@ def pull(shop: Shop, connection: str, stream: str, trigger: str) -> PullResult:
     def follow(outcome: Outcome) -> None:
         after_commit(shop.database.engine, outcome)
 
-    result = pull_stream(
-        shop.database, configured, shop.landscape, source, stream, clock=shop.clock, trigger=trigger, on_commit=follow
-    )
+    result = pull_stream(shop.database, configured, shop.landscape, source, stream, clock=shop.clock, trigger=trigger, on_commit=follow)
     if result.state == "failed":
         _log.warning("pull failed", connection=connection, stream=stream, error=result.error)
         shop.drop(connection, stream)

@@ -82,7 +82,5 @@ def accept(conn: Writing, connection: Connection, headers: Mapping[str, str], bo
     arrival = landing.Arrival(page=page, kind="webhook", sequence=0, records=None)
     landed = landing.land(conn, [arrival], connection=connection.name, stream=STREAM, region=connection.region, run_id=None, now=now)
     queue.defer_hint(conn, connection)
-    conn.execute(
-        sa.update(webhook).where(webhook.c.id == inserted).values(page_id=landed[0].page_id, state="processed", settled_at=now)
-    )
+    conn.execute(sa.update(webhook).where(webhook.c.id == inserted).values(page_id=landed[0].page_id, state="processed", settled_at=now))
     return Accepted(found, duplicate=False)

@@ -7,8 +7,10 @@ key must come out at exactly that many: no record can hold a key twice. Every ot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
 import msgspec
@@ -87,7 +89,8 @@ class Alike:
             if node is None or node.many or place is None:
                 values = None
                 break
-            values = [None if value is None else getattr(value, place) for value in values]
+            of = attrgetter(place)
+            values = [None if value is None else of(value) for value in values]
             node = dict(node.members)[name]
         return [None] * self.total if values is None else values
 
@@ -100,10 +103,13 @@ class Alike:
         place = _place(node, member)
         if node is None or not node.many or place is None:
             return [None] * self.total
-        return [
-            next((text for item in items or () if isinstance(text := getattr(item, place), str) and text), None)
-            for items in self.values(path)
-        ]
+        values = self.values(path)
+        of = attrgetter(place)
+        first = [of(items[0]) if items else None for items in values]
+        if all(first) and set(map(type, first)) == {str}:
+            return first
+        texts = ((of(item) for item in items or ()) for items in values)
+        return [next((text for text in held if isinstance(text, str) and text), None) for held in texts]
 
 
 def read(array: bytes, float_hook: Callable[[str], Any]) -> Alike | None:
@@ -115,7 +121,7 @@ def read(array: bytes, float_hook: Callable[[str], Any]) -> Alike | None:
         structs: list[Any] = _decoder(node, float_hook).decode(array)
     except (Unlike, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Alike(node, structs) if array.count(b'":') == _keys(node, structs) else None
+    return Alike(node, structs) if array.count(b'":') == _keys(node, len(structs), structs) else None
 
 
 def _samples(array: bytes) -> Iterator[dict[str, Any]]:
@@ -173,13 +179,17 @@ def _struct(node: Node) -> type[msgspec.Struct]:
         raise Unlike from error
 
 
-def _keys(node: Node, structs: Sequence[Any]) -> int:
+def _keys(node: Node, total: int, structs: Iterable[Any]) -> int:
     """How many keys these objects hold, those of the objects within them included."""
-    count = len(structs) * len(node.members)
-    for at, (_, member) in enumerate(node.members):
-        if member is not None:
-            held = [value for struct in structs if (value := getattr(struct, f"f{at}")) is not None]
-            count += _keys(member, [item for items in held for item in items] if member.many else held)
+    count = total * len(node.members)
+    nested = [(f"f{at}", member) for at, (_, member) in enumerate(node.members) if member is not None]
+    held = structs if len(nested) < 2 else list(structs)
+    for place, member in nested:
+        inner = [value for value in map(attrgetter(place), held) if value is not None]
+        if member.many:
+            count += _keys(member, sum(map(len, inner)), chain.from_iterable(inner))
+        else:
+            count += _keys(member, len(inner), inner)
     return count
 
 

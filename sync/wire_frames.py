@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -27,6 +28,9 @@ from sync.wire_alike import Number
 from sync.wire_rows import Rows, Split, decode, excerpt, fields_seen, split
 
 ORDINAL = "ordinal"
+_BUILT_ONCE = lru_cache(maxsize=1024)
+"""Building an expression costs as much as applying it to hundreds of rows; the same few are wanted for every page."""
+
 _SCALARS = frozenset({str, Number, int, bool, type(None)})
 
 __all__ = [
@@ -84,32 +88,38 @@ def first_texts(rows: Rows, path: str, member: str) -> list[str | None]:
     return found
 
 
+@_BUILT_ONCE
 def to_amount(column: str) -> pl.Expr:
     """The text column as an exact numeric(19,4) amount; null where it isn't one (float notation was made plain before)."""
     return parse_amount(pl.col(column))
 
 
+@_BUILT_ONCE
 def to_number(column: str, scale: int = 6) -> pl.Expr:
     """The text column as an exact decimal that is no money (a share, a count); null where it isn't one."""
     plain = pl.col(column).str.contains(rf"^-?\d{{1,20}}(\.\d{{1,{scale}}}0*)?$")
     return pl.when(plain).then(pl.col(column)).otherwise(None).cast(pl.Decimal(38, scale), strict=False)
 
 
+@_BUILT_ONCE
 def to_date(column: str, pattern: str = "%Y-%m-%d") -> pl.Expr:
     """The text column as a date; null where there is no such day."""
     return pl.col(column).str.to_date(pattern, strict=False)
 
 
+@_BUILT_ONCE
 def to_utc(column: str) -> pl.Expr:
     """An ISO 8601 moment with its offset (Z, +0000, +00:00) as UTC; null where it names no offset or is none."""
     return pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", strict=False)
 
 
+@_BUILT_ONCE
 def to_flag(column: str) -> pl.Expr:
     """The text column as a boolean: true only for "true", "True", "1" and "X"."""
     return pl.col(column).is_in(["true", "True", "1", "X"]).fill_null(False)
 
 
+@_BUILT_ONCE
 def blank_to_null(column: str) -> pl.Expr:
     """The text column with surrounding blanks cut off and the empty text as null."""
     stripped = pl.col(column).str.strip_chars()
@@ -137,6 +147,7 @@ class Subject:
     currency: str | None = None
 
 
+@_BUILT_ONCE
 def required(column: str, field: str | None = None) -> Rule:
     """The column must not be null or blank."""
     name = field or column
@@ -144,6 +155,7 @@ def required(column: str, field: str | None = None) -> Rule:
     return Rule("missing_field", name, empty, f"{name} is empty")
 
 
+@_BUILT_ONCE
 def readable(text: str, parsed: str, cause: str, field: str | None = None) -> Rule:
     """Where `text` says something, `parsed` must have become a value; `cause` is bad_amount, bad_date, bad_time or bad_value."""
     name = field or text
@@ -228,7 +240,8 @@ def broken_rejects(rows: Rows, entity: str) -> pl.DataFrame:
 
 def all_rejects(*frames: pl.DataFrame) -> pl.DataFrame:
     """Reject frames as one, in the order of the page."""
-    return pl.concat([no_rejects(), *frames]).sort("ordinal", maintain_order=True)
+    some = [frame for frame in frames if not frame.is_empty()]
+    return pl.concat(some).sort("ordinal", maintain_order=True) if some else no_rejects()
 
 
 def _rejects(bad: pl.DataFrame, rules: Sequence[Rule], subject: Subject, evidence: Mapping[str, str] | Sequence[str]) -> pl.DataFrame:

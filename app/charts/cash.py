@@ -38,13 +38,47 @@ def fan(frame: pl.DataFrame, colours: Palette, *, currency: str) -> Figure:
         {"type": "scatter", "mode": "lines+markers", "x": weeks, "y": middle, "name": "p50", "line": {"color": colours.series[0], "width": 2.5, "dash": "dash"},
          "marker": {"size": 7, "color": colours.paper, "line": {"color": colours.series[0], "width": 2}}, "hovertemplate": hover},
     ]  # fmt: skip
-    below = [(week, value) for week, value, floor in zip(weeks, low, least, strict=True) if floor is not None and value is not None and value < floor]
+    below = [
+        (week, value)
+        for week, value, floor in zip(weeks, low, least, strict=True)
+        if floor is not None and value is not None and value < floor
+    ]
     annotations = []
     if any(floor is not None for floor in least):
-        traces.append({"type": "scatter", "mode": "lines", "x": weeks, "y": least, "name": "Minimum", "line": {"color": colours.bad, "width": 2}, "hovertemplate": hover})
-        annotations.append({"x": weeks[0], "y": least[0], "text": "minimum", "showarrow": False, "xanchor": "left", "yshift": -10, "font": {"color": colours.bad, "size": 12}})
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": weeks,
+                "y": least,
+                "name": "Minimum",
+                "line": {"color": colours.bad, "width": 2},
+                "hovertemplate": hover,
+            }
+        )
+        annotations.append(
+            {
+                "x": weeks[0],
+                "y": least[0],
+                "text": "minimum",
+                "showarrow": False,
+                "xanchor": "left",
+                "yshift": -10,
+                "font": {"color": colours.bad, "size": 12},
+            }
+        )
     if below:
-        annotations.append({"x": below[0][0], "y": below[0][1], "text": "p10 below minimum", "ax": 0, "ay": 36, "arrowcolor": colours.bad, "font": {"color": colours.bad, "size": 12}})
+        annotations.append(
+            {
+                "x": below[0][0],
+                "y": below[0][1],
+                "text": "p10 below minimum",
+                "ax": 0,
+                "ay": 36,
+                "arrowcolor": colours.bad,
+                "font": {"color": colours.bad, "size": 12},
+            }
+        )
     return {"data": traces, "layout": layout(colours, unit=currency, height=340, annotations=annotations, showlegend=True,
                                              xaxis={"type": "date", "tickformat": "%Y-%m-%d", "nticks": 8, "showgrid": False}, yaxis={"tickformat": "~s"})}  # fmt: skip
 
@@ -59,7 +93,9 @@ def bridge(frame: pl.DataFrame, colours: Palette, *, currency: str, chosen: str 
         running = amount if kind == "total" else running + amount
     colour, shape = [], []
     for step, amount, kind in zip(steps, amounts, kinds, strict=True):
-        colour.append(colours.actual if kind == "total" else colours.sync if kind == "sync" else colours.good if amount >= 0 else colours.bad)
+        colour.append(
+            colours.actual if kind == "total" else colours.sync if kind == "sync" else colours.good if amount >= 0 else colours.bad
+        )
         shape.append("/" if kind == "total" and "forecast" in step.lower() else "x" if kind == "sync" else "")
     trace = {
         "type": "bar", "x": steps, "y": amounts, "base": bases, "customdata": steps, "text": [_signed(amount, kind) for amount, kind in zip(amounts, kinds, strict=True)],
@@ -68,7 +104,19 @@ def bridge(frame: pl.DataFrame, colours: Palette, *, currency: str, chosen: str 
         "opacity": 1, "hovertemplate": f"%{{x}}: %{{text}} {currency}<extra></extra>",
     }  # fmt: skip
     ends = [base + amount for base, amount in zip(bases, amounts, strict=True)]
-    joins = [{"type": "line", "xref": "x", "yref": "y", "x0": at, "x1": at + 1, "y0": end, "y1": end, "line": {"color": colours.soft, "width": 1}} for at, end in enumerate(ends[:-1])]
+    joins = [
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "y",
+            "x0": at,
+            "x1": at + 1,
+            "y0": end,
+            "y1": end,
+            "line": {"color": colours.soft, "width": 1},
+        }
+        for at, end in enumerate(ends[:-1])
+    ]
     edges = [*ends, *bases] or [0.0]
     room = (max(edges) - min(edges)) * 0.12
     return {"data": [trace], "layout": layout(colours, unit=currency, height=340, bargap=0.35, shapes=joins, xaxis={"showgrid": False, "type": "category"},

@@ -19,7 +19,10 @@ def utilisation(frame: pl.DataFrame, colours: Palette, *, currency: str, chosen:
     exposures, limits = (data[name].cast(pl.Float64).to_list() for name in ("exposure", "credit_limit"))
     used, parties = data["utilisation"].to_list(), data["party_id"].to_list()
     over = [share is not None and share > 1 for share in used]
-    text = ["no limit" if share is None else f"{share * 100:.0f} %{' over limit' if breach else ''}" for share, breach in zip(used, over, strict=True)]
+    text = [
+        "no limit" if share is None else f"{share * 100:.0f} %{' over limit' if breach else ''}"
+        for share, breach in zip(used, over, strict=True)
+    ]
     bars = {
         "type": "bar", "orientation": "h", "y": names, "x": exposures, "customdata": parties, "name": "Exposure",
         "marker": {"color": [colours.bad if breach else colours.actual for breach in over],

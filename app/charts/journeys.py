@@ -14,14 +14,26 @@ _HOUR = 3_600
 def clocks(hops: Sequence[Hop], colours: Palette) -> dict[str, Any]:
     """Hours of every hop: business solid, integration hatched, people crossed; top to bottom as it happened. A gap has no bar."""
     names = [f"{at}. {hop.name}" for at, hop in enumerate(hops, start=1)]
-    parts = (("Business", "business_seconds", colours.actual, ""), ("Integration", "integration_seconds", colours.sync, "/"), ("People", "human_seconds", colours.series[0], "x"))
+    parts = (
+        ("Business", "business_seconds", colours.actual, ""),
+        ("Integration", "integration_seconds", colours.sync, "/"),
+        ("People", "human_seconds", colours.series[0], "x"),
+    )
     traces = []
     for words, field, colour, shape in parts:
         hours = [(getattr(hop, field) or 0) / _HOUR for hop in hops]
         traces.append({"type": "bar", "orientation": "h", "y": names, "x": hours, "name": words, "marker": {"color": colour, "pattern": {"shape": shape, "size": 6, "solidity": 0.4}},
                        "hovertemplate": f"%{{y}}: %{{x:,.2f}} h<extra>{words}</extra>"})  # fmt: skip
     gaps = [
-        {"x": 0, "y": name, "text": "missing", "showarrow": False, "xanchor": "left", "xshift": 6, "font": {"color": colours.bad, "size": 12}}
+        {
+            "x": 0,
+            "y": name,
+            "text": "missing",
+            "showarrow": False,
+            "xanchor": "left",
+            "xshift": 6,
+            "font": {"color": colours.bad, "size": 12},
+        }
         for name, hop in zip(names, hops, strict=True)
         if hop.is_gap
     ]

@@ -33,7 +33,13 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 def layout(palette: Palette, *, height: int = 320, unit: str = "", **more: Any) -> dict[str, Any]:
     """The frame of every chart: quiet grid, the unit over the value axis, no decoration."""
-    axis = {"gridcolor": palette.grid, "zeroline": False, "linecolor": palette.grid, "tickfont": {"color": palette.muted, "size": 12}, "fixedrange": True}
+    axis = {
+        "gridcolor": palette.grid,
+        "zeroline": False,
+        "linecolor": palette.grid,
+        "tickfont": {"color": palette.muted, "size": 12},
+        "fixedrange": True,
+    }
     base: dict[str, Any] = {
         "height": height,
         "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
@@ -45,6 +51,11 @@ def layout(palette: Palette, *, height: int = 320, unit: str = "", **more: Any) 
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": palette.text}},
         "dragmode": False,
         "xaxis": {**axis, "automargin": True, **more.pop("xaxis", {})},
-        "yaxis": {**axis, "automargin": True, "title": {"text": unit, "font": {"color": palette.muted, "size": 12}}, **more.pop("yaxis", {})},
+        "yaxis": {
+            **axis,
+            "automargin": True,
+            "title": {"text": unit, "font": {"color": palette.muted, "size": 12}},
+            **more.pop("yaxis", {}),
+        },
     }
     return {**base, **more}

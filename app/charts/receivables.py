@@ -27,7 +27,16 @@ def cohorts(frame: pl.DataFrame, colours: Palette, *, chosen: date | None = None
         for at, (name, colour, width) in enumerate(lines)
     ]  # fmt: skip
     labels = [_end_label(weeks, data[name].to_list(), name, colour) for name, colour, _ in lines]
-    return {"data": traces, "layout": layout(colours, unit="days", annotations=_apart([label for label in labels if label], data["p95"].max()), xaxis=_weeks(weeks), yaxis={"rangemode": "tozero"})}
+    return {
+        "data": traces,
+        "layout": layout(
+            colours,
+            unit="days",
+            annotations=_apart([label for label in labels if label], data["p95"].max()),
+            xaxis=_weeks(weeks),
+            yaxis={"rangemode": "tozero"},
+        ),
+    }
 
 
 def compare(frame: pl.DataFrame, colours: Palette, *, percentile: str = "p50") -> Figure:
@@ -41,7 +50,12 @@ def compare(frame: pl.DataFrame, colours: Palette, *, percentile: str = "p50") -
         weeks = part["week"].to_list()
         traces.append(_line(weeks, part[percentile].to_list(), str(name), colours.series[at % len(colours.series)], 1.8,
                             SYMBOLS[at % len(SYMBOLS)], colours, hollow=hollow, chosen=[False] * len(weeks)))  # fmt: skip
-    return {"data": traces, "layout": layout(colours, unit=f"days, {percentile}", showlegend=True, xaxis=_weeks(data["week"].to_list()), yaxis={"rangemode": "tozero"})}
+    return {
+        "data": traces,
+        "layout": layout(
+            colours, unit=f"days, {percentile}", showlegend=True, xaxis=_weeks(data["week"].to_list()), yaxis={"rangemode": "tozero"}
+        ),
+    }
 
 
 def survival(frame: pl.DataFrame, colours: Palette) -> Figure:
@@ -49,7 +63,10 @@ def survival(frame: pl.DataFrame, colours: Palette) -> Figure:
     data = frame.sort("day")
     days = data["day"].to_list()
     traces = []
-    for name, words, colour, dash in (("share_paid", "of invoices", colours.actual, "solid"), ("share_amount_paid", "of amount", colours.series[0], "dash")):
+    for name, words, colour, dash in (
+        ("share_paid", "of invoices", colours.actual, "solid"),
+        ("share_amount_paid", "of amount", colours.series[0], "dash"),
+    ):
         shares = [None if share is None else 100 * share for share in data[name].to_list()]
         traces.append({"type": "scatter", "mode": "lines", "x": days, "y": shares, "name": f"Share {words}", "line": {"shape": "hv", "color": colour, "width": 2, "dash": dash},
                        "hovertemplate": f"day %{{x}}: %{{y:.1f}} % {words}<extra></extra>"})  # fmt: skip
@@ -75,7 +92,16 @@ def aging(frame: pl.DataFrame, colours: Palette, *, currency: str) -> Figure:
 
 
 def _line(
-    x: list[date], y: list[float | None], name: str, colour: str, width: float, symbol: str, colours: Palette, *, hollow: list[bool], chosen: list[bool]
+    x: list[date],
+    y: list[float | None],
+    name: str,
+    colour: str,
+    width: float,
+    symbol: str,
+    colours: Palette,
+    *,
+    hollow: list[bool],
+    chosen: list[bool],
 ) -> Figure:
     return {
         "type": "scatter", "mode": "lines+markers", "x": [week.isoformat() for week in x], "y": y, "name": name, "line": {"color": colour, "width": width},
@@ -91,7 +117,15 @@ def _end_label(x: list[date], y: list[float | None], text: str, colour: str) -> 
     if not known:
         return None
     week, value = known[-1]
-    return {"x": week.isoformat(), "y": value, "text": f"<b>{text}</b>", "showarrow": False, "xanchor": "left", "xshift": 10, "font": {"color": colour, "size": 12}}
+    return {
+        "x": week.isoformat(),
+        "y": value,
+        "text": f"<b>{text}</b>",
+        "showarrow": False,
+        "xanchor": "left",
+        "xshift": 10,
+        "font": {"color": colour, "size": 12},
+    }
 
 
 def _apart(labels: list[Figure], highest: Any) -> list[Figure]:

@@ -57,7 +57,13 @@ def _position(seen: Cash) -> None:
     if seen.positions.is_empty():
         frame.empty("No account fits.", "Clear the filters.")
         return
-    st.plotly_chart(charts.positions(seen.positions, frame.colours(), by=by, currency=seen.currency), key="cash.positions", theme=None, config=_QUIET, alt="Cash position")
+    st.plotly_chart(
+        charts.positions(seen.positions, frame.colours(), by=by, currency=seen.currency),
+        key="cash.positions",
+        theme=None,
+        config=_QUIET,
+        alt="Cash position",
+    )
     tables.of_chart(seen.positions, {
         "account": Column("Account"), "legal_entity": Column("Entity"), "region": Column("Region"), "currency": Column("Currency"), "amount": Column("Balance", "money"),
         "amount_reporting": Column(seen.currency, "money", currency=seen.currency), "as_of_date": Column("Value date", "date"), "balance_type": Column("Balance"), "source": Column("Source"),
@@ -65,11 +71,20 @@ def _position(seen: Cash) -> None:
 
 
 def _fan(seen: Cash) -> None:
-    frame.section(f"Forecast of the cash position, 13 weeks, {seen.currency}", "p50 dashed, p10 to p90 hatched; solid line: the minimum that must be held")
+    frame.section(
+        f"Forecast of the cash position, 13 weeks, {seen.currency}",
+        "p50 dashed, p10 to p90 hatched; solid line: the minimum that must be held",
+    )
     if seen.fan.is_empty():
         frame.empty("There is no forecast yet.", "It is made once balances and open receivables have arrived.")
         return
-    st.plotly_chart(charts.fan(seen.fan, frame.colours(), currency=seen.currency), key="cash.fan", theme=None, config=_QUIET, alt="Forecast of the cash position")
+    st.plotly_chart(
+        charts.fan(seen.fan, frame.colours(), currency=seen.currency),
+        key="cash.fan",
+        theme=None,
+        config=_QUIET,
+        alt="Forecast of the cash position",
+    )
     tables.of_chart(seen.fan, {"week": Column("Week of", "date"), **{name: Column(name, "money", currency=seen.currency) for name in ("p10", "p50", "p90")},
                                "minimum": Column("Minimum", "money", currency=seen.currency)}, key="cash.fan.table", name="cash forecast")  # fmt: skip
 
@@ -103,7 +118,9 @@ def _items(seen: Cash, cause: str) -> None:
         st.markdown(f"**Items behind {cause if cause.replace(' ', '').isalnum() else 'this bar'}**", width="content")
         st.button("Close", key="cash.cause.close", type="tertiary", on_click=links.set_params, args=({"cause": None},))
     if seen.bridge_items.is_empty():
-        frame.empty("No single item stands behind this bar.", "It may be the rest of many small differences; the table above has the amount.")
+        frame.empty(
+            "No single item stands behind this bar.", "It may be the rest of many small differences; the table above has the amount."
+        )
         return
     tables.show(seen.bridge_items, {
         "number": Column("Number"), "customer": Column("Customer", width="medium"), "expected": Column("Expected", "date"), "actual": Column("Actual", "date"),
@@ -119,7 +136,9 @@ def _pick_item(row: dict[str, Any]) -> None:
 def _accuracy(seen: Cash) -> None:
     if seen.accuracy.is_empty():
         return
-    frame.section("Forecast error by horizon", "WAPE: absolute error over actuals. Bias above zero: forecast too high. Inflows and outflows apart.")
+    frame.section(
+        "Forecast error by horizon", "WAPE: absolute error over actuals. Bias above zero: forecast too high. Inflows and outflows apart."
+    )
     shown = seen.accuracy.with_columns(flow=pl.when(pl.col("inflow")).then(pl.lit("inflows")).otherwise(pl.lit("outflows")))
     tables.show(shown, {"horizon": Column("Horizon"), "flow": Column("Flow"), "wape": Column("WAPE", "share"), "bias": Column("Bias", "share")},
                 key="cash.accuracy", name="forecast accuracy")  # fmt: skip

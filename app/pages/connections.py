@@ -56,7 +56,13 @@ def _list(views: Sequence[ConnectionView]) -> None:
                 st.caption(words.plain(_troubles(view) or "no trouble"))
             with st.container(width=120):
                 frame.health(worst.health, _WORDS[worst.health])
-            st.button(":blue[Open]", key=f"connections.open.{view.name}", type="tertiary", on_click=links.set_params, args=({"connection": view.name},))
+            st.button(
+                ":blue[Open]",
+                key=f"connections.open.{view.name}",
+                type="tertiary",
+                on_click=links.set_params,
+                args=({"connection": view.name},),
+            )
 
 
 def _worst(view: ConnectionView) -> Feed:
@@ -77,11 +83,17 @@ def _one(desk: Desk, view: ConnectionView) -> None:
         st.button("All connections", key="connections.back", on_click=links.set_params, args=({"connection": None},), shortcut="B")
         if state.may_act(desk.person):
             _actions(view)
-    frame.section(words.plain(view.name), words.plain(f"{view.system} · {view.region} · {view.criticality} · {view.owner or 'no owner named'}"))
+    frame.section(
+        words.plain(view.name), words.plain(f"{view.system} · {view.region} · {view.criticality} · {view.owner or 'no owner named'}")
+    )
     _budget(view)
     for feed in view.feeds:
         if feed.last_error and feed.health != "good":
-            st.warning(words.plain(f"{feed.stream.replace('_', ' ')}: {feed.last_error}. Next attempt {words.instant(feed.next_attempt_at, frame.zone())}."))
+            st.warning(
+                words.plain(
+                    f"{feed.stream.replace('_', ' ')}: {feed.last_error}. Next attempt {words.instant(feed.next_attempt_at, frame.zone())}."
+                )
+            )
     frame.section("Streams", "Age of the newest data against its target; lag is the time from the source's change to Tidegate")
     _streams(view)
     frame.section("Last runs", "Newest first")
@@ -89,7 +101,12 @@ def _one(desk: Desk, view: ConnectionView) -> None:
     if view.files:
         frame.section("Files", "Expected and received")
         files = pl.DataFrame([{name: _told(value) for name, value in file.items()} for file in view.files])
-        tables.show(files, {name: Column(name.replace("_", " ").capitalize()) for name in files.columns}, key="connections.files", name=f"files of {view.name}")
+        tables.show(
+            files,
+            {name: Column(name.replace("_", " ").capitalize()) for name in files.columns},
+            key="connections.files",
+            name=f"files of {view.name}",
+        )
 
 
 def _told(value: object) -> str | None:
@@ -102,11 +119,33 @@ def _told(value: object) -> str | None:
 
 def _actions(view: ConnectionView) -> None:
     target = {"connection": view.name}
-    acts.button("Run now", "run_now", target, key="connections.run", title=f"Run {view.name} now", primary=True, context={"words": "Every stream is pulled once, at once."})
+    acts.button(
+        "Run now",
+        "run_now",
+        target,
+        key="connections.run",
+        title=f"Run {view.name} now",
+        primary=True,
+        context={"words": "Every stream is pulled once, at once."},
+    )
     if any(feed.is_paused for feed in view.feeds):
-        acts.button("Resume", "resume", target, key="connections.resume", title=f"Resume {view.name}", context={"words": "Pulling starts again where it stopped."})
+        acts.button(
+            "Resume",
+            "resume",
+            target,
+            key="connections.resume",
+            title=f"Resume {view.name}",
+            context={"words": "Pulling starts again where it stopped."},
+        )
     else:
-        acts.button("Pause", "pause", target, key="connections.pause", title=f"Pause {view.name}", context={"words": "Nothing is pulled until somebody resumes it. Figures will age."})
+        acts.button(
+            "Pause",
+            "pause",
+            target,
+            key="connections.pause",
+            title=f"Pause {view.name}",
+            context={"words": "Nothing is pulled until somebody resumes it. Figures will age."},
+        )
     acts.button("Backfill", "backfill", target, key="connections.backfill", title=f"Backfill {view.name}",
                 context={"words": "Everything is read again from the beginning. Records that are known already stay as they are."})  # fmt: skip
 

@@ -44,7 +44,14 @@ def _moves(chosen: int, listed: Sequence[int]) -> None:
     before, after = state.neighbours(listed, chosen)
     with st.container(horizontal=True, vertical_alignment="center", key="exception.moves"):
         st.button("Back to the queue", key="exception.back", on_click=links.set_params, args=({"id": None},), shortcut="B")
-        st.button("Previous", key="exception.previous", disabled=before is None, on_click=links.set_params, args=({"id": str(before)},), shortcut="K")
+        st.button(
+            "Previous",
+            key="exception.previous",
+            disabled=before is None,
+            on_click=links.set_params,
+            args=({"id": str(before)},),
+            shortcut="K",
+        )
         st.button("Next", key="exception.next", disabled=after is None, on_click=links.set_params, args=({"id": str(after)},), shortcut="J")
 
 
@@ -64,7 +71,12 @@ def _what(desk: Desk, seen: ExceptionDetail) -> None:
             _fact("First seen", words.instant(row.first_seen, frame.zone()))
             _fact("Last seen", f"{words.ago(row.last_seen, desk.now())}, {words.counted(row.occurrences, 'time')} in all")
             _fact("Due", f"{words.instant(row.due_at, frame.zone())}" + (f", {words.due(row.due_at, desk.now())}" if row.due_at else ""))
-            _fact("Attempts", f"{row.attempts}, next {words.instant(row.next_retry_at, frame.zone())}" if row.next_retry_at else f"{row.attempts}, none planned")
+            _fact(
+                "Attempts",
+                f"{row.attempts}, next {words.instant(row.next_retry_at, frame.zone())}"
+                if row.next_retry_at
+                else f"{row.attempts}, none planned",
+            )
             _fact("Owner", row.owner or "nobody has it")
             _fact("Fingerprint", row.fingerprint)
             if row.dismissed_until:
@@ -86,7 +98,9 @@ def _actions(seen: ExceptionDetail) -> None:
     ids = {"ids": [row.id]}
     what = f"exception {row.id}"
     with st.container(horizontal=True, vertical_alignment="center", key="exception.actions"):
-        acts.button("Preview and replay", "replay_exceptions", ids, key="exception.replay", title=f"Replay {what}", shortcut="P", primary=True)
+        acts.button(
+            "Preview and replay", "replay_exceptions", ids, key="exception.replay", title=f"Replay {what}", shortcut="P", primary=True
+        )
         if seen.editable:
             acts.button("Edit and replay", "edit_and_replay", {"id": row.id}, key="exception.edit", title=f"Edit and replay {what}", shortcut="E",
                         context=dict(seen.editable))  # fmt: skip

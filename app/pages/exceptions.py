@@ -45,7 +45,10 @@ def _queue(desk: Desk, seen: Exceptions, query: ExceptionFilter) -> None:
         if state.queue_is_filtered(st.query_params.to_dict()):
             frame.empty("No exception fits this filter.", "Clear the filters to see everything that is open.")
         else:
-            frame.empty("Nothing is waiting.", "Everything that arrived has passed. What can't pass will stand here with its cause and the money at risk.")
+            frame.empty(
+                "Nothing is waiting.",
+                "Everything that arrived has passed. What can't pass will stand here with its cause and the money at risk.",
+            )
         return
     if not query.fingerprint:
         _groups(desk, seen.groups)
@@ -56,7 +59,9 @@ def _filters(seen: Exceptions, query: ExceptionFilter) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="exceptions.filters"):
         filters.choose("State", "state", state.EXCEPTION_STATES[1:], key="exceptions.state", any_words="open")
         titles = {group.cause: group.title for group in seen.groups}
-        filters.choose("Cause", "cause", sorted(titles), key="exceptions.cause", words=lambda cause: titles.get(cause, cause.replace("_", " ")))
+        filters.choose(
+            "Cause", "cause", sorted(titles), key="exceptions.cause", words=lambda cause: titles.get(cause, cause.replace("_", " "))
+        )
         filters.choose("Connection", "connection", sorted({group.connection for group in seen.groups}), key="exceptions.connection")
         filters.choose("Region", "region", sorted({row.region for row in seen.rows}), key="exceptions.region")
         filters.words("Search", "q", key="exceptions.q", placeholder="Number, customer or words")
@@ -73,7 +78,11 @@ def _groups(desk: Desk, groups: Sequence[ExceptionGroup]) -> None:
                 st.markdown(f"**{words.plain(group.title)}**")
                 due = f", {words.due(group.due_at, desk.now())}" if group.due_at else ""
                 place = f"{group.connection}{', ' + group.entity.replace('_', ' ') if group.entity else ''}"
-                st.caption(words.plain(f"{group.count:,} in {place} · since {words.ago(group.first_seen, desk.now()).removesuffix(' ago')}{due} · {group.hint}"))
+                st.caption(
+                    words.plain(
+                        f"{group.count:,} in {place} · since {words.ago(group.first_seen, desk.now()).removesuffix(' ago')}{due} · {group.hint}"
+                    )
+                )
             with st.container(width=96):
                 frame.health(_SEVERITY.get(group.severity, "unknown"), group.severity)
             with st.container(width=170, key=f"money-group-{at}"):
@@ -85,7 +94,10 @@ def _groups(desk: Desk, groups: Sequence[ExceptionGroup]) -> None:
 
 
 def _rows(desk: Desk, seen: Exceptions, query: ExceptionFilter) -> None:
-    frame.section(f"Exceptions, {seen.total:,} in this view", "Select some and act on them; with none selected, an action takes everything that the filter selects.")
+    frame.section(
+        f"Exceptions, {seen.total:,} in this view",
+        "Select some and act on them; with none selected, an action takes everything that the filter selects.",
+    )
     data = as_frame(seen.rows)
     picked = [seen.rows[at].id for at in tables.chosen_rows(_TABLE) if at < len(seen.rows)]
     _actions(desk, seen, query, picked)
@@ -98,7 +110,13 @@ def _rows(desk: Desk, seen: Exceptions, query: ExceptionFilter) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         tables.downloads(data, key="exceptions.page", name="exceptions of this page")
         if pages > 1:
-            st.pagination(pages, default=seen.page + 1, key=f"exceptions.pages.{seen.page}.{pages}", on_change=_turn, args=(f"exceptions.pages.{seen.page}.{pages}",))
+            st.pagination(
+                pages,
+                default=seen.page + 1,
+                key=f"exceptions.pages.{seen.page}.{pages}",
+                on_change=_turn,
+                args=(f"exceptions.pages.{seen.page}.{pages}",),
+            )
 
 
 def _turn(key: str) -> None:
@@ -111,13 +129,34 @@ def _actions(desk: Desk, seen: Exceptions, query: ExceptionFilter, picked: list[
     payload = {"ids": picked} if picked else {"filter": state.filter_payload(query)}
     with st.container(horizontal=True, vertical_alignment="center", key="exceptions.actions"):
         one = picked[0] if len(picked) == 1 else seen.rows[0].id if len(seen.rows) == 1 else None
-        st.button("Open", key="exceptions.open", shortcut="O", disabled=one is None, on_click=links.set_params, args=({"id": str(one)},), help="Select one to open it")
+        st.button(
+            "Open",
+            key="exceptions.open",
+            shortcut="O",
+            disabled=one is None,
+            on_click=links.set_params,
+            args=({"id": str(one)},),
+            help="Select one to open it",
+        )
         if state.may_act(desk.person):
             st.markdown(f"Act on **{what}**", width="content")
-            acts.button("Preview and replay", "replay_exceptions", payload, key="exceptions.replay", title=f"Replay {what}", total=total, shortcut="P", primary=True)
-            acts.button("Acknowledge", "acknowledge", payload, key="exceptions.acknowledge", title=f"Acknowledge {what}", total=total, shortcut="A")
+            acts.button(
+                "Preview and replay",
+                "replay_exceptions",
+                payload,
+                key="exceptions.replay",
+                title=f"Replay {what}",
+                total=total,
+                shortcut="P",
+                primary=True,
+            )
+            acts.button(
+                "Acknowledge", "acknowledge", payload, key="exceptions.acknowledge", title=f"Acknowledge {what}", total=total, shortcut="A"
+            )
             acts.button("Assign", "assign", payload, key="exceptions.assign", title=f"Assign {what}", total=total, shortcut="S")
-            acts.button("Dismiss", "dismiss", payload, key="exceptions.dismiss", title=f"Dismiss {what} until a day", total=total, shortcut="D")
+            acts.button(
+                "Dismiss", "dismiss", payload, key="exceptions.dismiss", title=f"Dismiss {what} until a day", total=total, shortcut="D"
+            )
 
 
 def as_frame(rows: Sequence[ExceptionRow]) -> pl.DataFrame:

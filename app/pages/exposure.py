@@ -36,7 +36,10 @@ def render(desk: Desk) -> None:
     tiles.row(seen.figures, on="exposure", columns=4)
     _cases(desk, seen.cases)
     if seen.customers.is_empty():
-        frame.empty("No customer has exposure here.", "Clear the filters, or run the ERP connections: credit accounts and open items make the exposure.")
+        frame.empty(
+            "No customer has exposure here.",
+            "Clear the filters, or run the ERP connections: credit accounts and open items make the exposure.",
+        )
     else:
         left, right = st.columns([3, 2], gap="large")
         with left:
@@ -56,13 +59,18 @@ def _cases(desk: Desk, cases: Sequence[Case]) -> None:
     shown = chosen + [case for case in waiting if case.id != asked][: None if everything else _SHOWN - len(chosen)]
     frame.section("Orders and contracts held for a decision", f"{words.counted(len(waiting), 'open case')}, oldest first")
     if not waiting:
-        frame.empty("Nothing is held.", "Orders within policy are released by themselves; one beyond it will stand here with everything the rule saw.")
+        frame.empty(
+            "Nothing is held.",
+            "Orders within policy are released by themselves; one beyond it will stand here with everything the rule saw.",
+        )
     for case in shown:
         with st.container(border=True, key=f"case-{case.id}"):
             _case(desk, case, opened=case.id == asked)
     if len(waiting) > _SHOWN:
         label = f":blue[Show the {_SHOWN} oldest]" if everything else f":blue[Show all {len(waiting)}]"
-        st.button(label, key="exposure.cases.all", type="tertiary", on_click=links.set_params, args=({"cases": None if everything else "all"},))
+        st.button(
+            label, key="exposure.cases.all", type="tertiary", on_click=links.set_params, args=({"cases": None if everything else "all"},)
+        )
     closed = [case for case in cases if case.state != "open"]
     if closed:
         with st.expander(f"Cases that are closed, {len(closed)}", key="exposure.cases.closed"):
@@ -144,7 +152,9 @@ def _what_if(desk: Desk, seen: Exposure, query: ExposureFilter) -> None:
     parties = list(names)
     with st.form("exposure.what_if", border=True):
         chosen = parties.index(query.party) if query.party in names else 0
-        party = st.selectbox("Customer", parties, index=chosen, format_func=lambda one: names[one], key=f"exposure.what_if.party.{query.party or 0}")
+        party = st.selectbox(
+            "Customer", parties, index=chosen, format_func=lambda one: names[one], key=f"exposure.what_if.party.{query.party or 0}"
+        )
         amount = st.number_input(f"Contract value, {seen.currency}", min_value=0, value=250_000, step=50_000, key="exposure.what_if.amount")
         asked = st.form_submit_button("Ask the policy", key="exposure.what_if.ask")
     if not asked or party is None:
@@ -152,7 +162,9 @@ def _what_if(desk: Desk, seen: Exposure, query: ExposureFilter) -> None:
     answer = frame.ask(lambda: desk.what_if(party, Decimal(amount), seen.currency), of="The answer")
     if answer is not None:
         with st.container(border=True):
-            frame.health("good" if answer.outcome == "release" else "bad", "would be released" if answer.outcome == "release" else "would be held")
+            frame.health(
+                "good" if answer.outcome == "release" else "bad", "would be released" if answer.outcome == "release" else "would be held"
+            )
             for reason in answer.reasons:
                 st.markdown(words.plain(reason))
             both = {name: f"{answer.before.get(name, '–')} before, {after} after" for name, after in answer.after.items()}

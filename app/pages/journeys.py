@@ -19,7 +19,9 @@ def render(desk: Desk) -> None:
     frame.head(desk, "Journeys", "Where is this deal?")
     frame.as_of(frame.known_at() or desk.now())
     with st.container(width=560, key="journeys.search"):
-        filters.words("Contract, order, invoice, payment or customer number", "q", key="journeys.q", placeholder="Any number you have", width=560)
+        filters.words(
+            "Contract, order, invoice, payment or customer number", "q", key="journeys.q", placeholder="Any number you have", width=560
+        )
     number = st.query_params.get("number")
     text = st.query_params.get("q", "").strip()
     if number:
@@ -27,7 +29,9 @@ def render(desk: Desk) -> None:
     elif text:
         _hits(desk, text)
     else:
-        frame.empty("No journey is chosen.", "Type any number you have: from a contract, an order, an invoice, a bank statement or a customer.")
+        frame.empty(
+            "No journey is chosen.", "Type any number you have: from a contract, an order, an invoice, a bank statement or a customer."
+        )
     records.show(desk)
 
 
@@ -48,7 +52,12 @@ def _hits(desk: Desk, text: str) -> None:
     if len(found) <= 5:
         with st.container(horizontal=True):
             for at, hit in enumerate(found):
-                st.button(words.plain(f"Open {hit.kind.lower()} {hit.number}"), key=f"journeys.open.{at}", on_click=links.set_params, args=({"number": hit.number},))
+                st.button(
+                    words.plain(f"Open {hit.kind.lower()} {hit.number}"),
+                    key=f"journeys.open.{at}",
+                    on_click=links.set_params,
+                    args=({"number": hit.number},),
+                )
 
 
 def _pick(row: dict[str, Any]) -> None:
@@ -67,7 +76,12 @@ def _journey(desk: Desk, number: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(gap="small", width="content"):
             st.markdown(f"### {words.plain(seen.title)}")
-            parts = [seen.customer, seen.region, words.amount(seen.amount) if seen.amount else None, f"slowest hop: {seen.slowest}" if seen.slowest else None]
+            parts = [
+                seen.customer,
+                seen.region,
+                words.amount(seen.amount) if seen.amount else None,
+                f"slowest hop: {seen.slowest}" if seen.slowest else None,
+            ]
             st.caption(words.plain(" · ".join(part for part in parts if part)))
         st.download_button("Save as OCEL 2.0", seen.ocel, file_name=export.file_name(["journey", seen.number], "json"), mime="application/json",
                            key="journeys.ocel", on_click="ignore")  # fmt: skip
@@ -75,8 +89,17 @@ def _journey(desk: Desk, number: str) -> None:
     with left:
         _timeline(seen)
     with right:
-        frame.section("Hours by hop, in three clocks", "Business: in a company's hands. Integration: from a system to Tidegate. People: waiting for a decision.")
-        st.plotly_chart(charts.clocks(seen.hops, frame.colours()), key="journeys.clocks", theme=None, config={"displayModeBar": False}, alt="Hours by hop")
+        frame.section(
+            "Hours by hop, in three clocks",
+            "Business: in a company's hands. Integration: from a system to Tidegate. People: waiting for a decision.",
+        )
+        st.plotly_chart(
+            charts.clocks(seen.hops, frame.colours()),
+            key="journeys.clocks",
+            theme=None,
+            config={"displayModeBar": False},
+            alt="Hours by hop",
+        )
         _table(seen)
 
 
@@ -89,7 +112,13 @@ def _timeline(seen: Journey) -> None:
                 place = " ".join(part for part in (hop.object, f"in {hop.system}" if hop.system else None) if part)
                 st.caption(words.plain(" · ".join(part for part in (place, hop.words, _times(hop)) if part)))
             if hop.raw_record_id is not None:
-                st.button(":blue[Record]", key=f"journeys.record.{at}", type="tertiary", on_click=links.set_params, args=({records.PARAM: str(hop.raw_record_id)},))
+                st.button(
+                    ":blue[Record]",
+                    key=f"journeys.record.{at}",
+                    type="tertiary",
+                    on_click=links.set_params,
+                    args=({records.PARAM: str(hop.raw_record_id)},),
+                )
 
 
 def _times(hop: Hop) -> str:

@@ -29,7 +29,10 @@ def render(desk: Desk) -> None:
     _filters(seen)
     tiles.row(seen.figures, on="receivables", columns=4)
     if seen.cohorts.is_empty() and seen.breakdown.is_empty():
-        frame.empty("There are no invoices here yet.", "Clear the filters, or run the ERP connections on the Connections page; figures follow within a minute.")
+        frame.empty(
+            "There are no invoices here yet.",
+            "Clear the filters, or run the ERP connections on the Connections page; figures follow within a minute.",
+        )
         return
     _latency(seen, query)
     if query.week or query.customer:
@@ -53,7 +56,11 @@ def _latency(seen: Receivables, query: ReceivablesFilter) -> None:
     view = filters.switch("View", "view", ("all", "p50", "p90", "p95"), key="receivables.view", default="all",
                           words=lambda name: "All invoices" if name == "all" else f"{name} by {_WORDS[query.dimension].lower()}")  # fmt: skip
     colours = frame.colours()
-    figure = charts.cohorts(seen.cohorts, colours, chosen=query.week) if view == "all" else charts.compare(seen.cohorts, colours, percentile=view)
+    figure = (
+        charts.cohorts(seen.cohorts, colours, chosen=query.week)
+        if view == "all"
+        else charts.compare(seen.cohorts, colours, percentile=view)
+    )
     key = f"{_CHART}.{view}.{query.week or 'none'}"
     st.plotly_chart(figure, key=key, theme=None, on_select=lambda: _pick_week(key), selection_mode="points", config={"displayModeBar": False},
                     alt="Percentiles of days from issue to payment by week of issue")  # fmt: skip
@@ -92,20 +99,36 @@ def _amounts(seen: Receivables) -> None:
     colours = frame.colours()
     with left:
         frame.section(f"Open receivables by days past due, {seen.currency}", "Hatched: disputed. Credits stand apart.")
-        st.plotly_chart(charts.aging(seen.aging, colours, currency=seen.currency), key="receivables.aging", theme=None, config={"displayModeBar": False}, alt="Aging")
+        st.plotly_chart(
+            charts.aging(seen.aging, colours, currency=seen.currency),
+            key="receivables.aging",
+            theme=None,
+            config={"displayModeBar": False},
+            alt="Aging",
+        )
         tables.of_chart(seen.aging, {"bucket": Column("Days past due"), "amount": Column("Amount", "money", currency=seen.currency),
                                      "disputed": Column("Disputed", "money", currency=seen.currency), "count": Column("Items", "number")},
                         key="receivables.aging.table", name="aging")  # fmt: skip
     with right:
         frame.section("Share paid by day after issue, %", "Kaplan-Meier: invoices that are still open count too.")
-        st.plotly_chart(charts.survival(seen.survival, colours), key="receivables.survival", theme=None, config={"displayModeBar": False}, alt="Share paid by day")
+        st.plotly_chart(
+            charts.survival(seen.survival, colours),
+            key="receivables.survival",
+            theme=None,
+            config={"displayModeBar": False},
+            alt="Share paid by day",
+        )
         tables.of_chart(seen.survival, {"day": Column("Day", "number"), "share_paid": Column("Of invoices", "share"), "share_amount_paid": Column("Of amount", "share")},
                         key="receivables.survival.table", name="share paid by day")  # fmt: skip
 
 
 def _invoices(desk: Desk, query: ReceivablesFilter) -> None:
     found = frame.ask(lambda: desk.invoices(query, frame.known_at()), of="The invoices")
-    what = " and ".join(part for part in (f"issued in the week of {query.week}" if query.week else "", f"of {query.customer}" if query.customer else "") if part)
+    what = " and ".join(
+        part
+        for part in (f"issued in the week of {query.week}" if query.week else "", f"of {query.customer}" if query.customer else "")
+        if part
+    )
     frame.section(f"Invoices {what}", "In the invoice's own currency. Choose a row for its journey.")
     if found is None:
         return

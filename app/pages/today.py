@@ -41,7 +41,9 @@ def _needs_a_hand(desk: Desk, items: Sequence[HandItem], *, has_feeds: bool) -> 
         if has_feeds:
             frame.empty("Nothing needs a hand.", "Everything that arrived has passed. New items appear here by themselves.")
         else:
-            frame.empty("Nothing has arrived yet.", "Open Connections and run the first one; its first records appear here within a minute.")
+            frame.empty(
+                "Nothing has arrived yet.", "Open Connections and run the first one; its first records appear here within a minute."
+            )
         return
     for at, item in enumerate(items[:_SHOWN]):
         with st.container(horizontal=True, vertical_alignment="center", key=f"row-hand-{at}"):
@@ -49,7 +51,9 @@ def _needs_a_hand(desk: Desk, items: Sequence[HandItem], *, has_feeds: bool) -> 
                 st.markdown(f"**{words.plain(item.title)}**")
                 owner = item.owner or "nobody has it"
                 kind = _KINDS.get(item.kind, item.kind)
-                st.caption(words.plain(f"{kind} · {item.detail} · since {words.ago(item.since, desk.now()).removesuffix(' ago')} · {owner}"))
+                st.caption(
+                    words.plain(f"{kind} · {item.detail} · since {words.ago(item.since, desk.now()).removesuffix(' ago')} · {owner}")
+                )
             with st.container(width=170, key=f"money-hand-{at}"):
                 if item.money is not None:
                     st.markdown(words.plain(words.amount(item.money)))
@@ -73,7 +77,11 @@ def _freshness(feeds: Sequence[Feed]) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"row-feed-{connection}"):
             with st.container(gap=None):
                 st.markdown(f"**{words.plain(connection)}**")
-                st.caption(words.plain(f"{worst.stream.replace('_', ' ')}: {words.span(worst.age_seconds)} old, target {words.span(worst.target_seconds)}"))
+                st.caption(
+                    words.plain(
+                        f"{worst.stream.replace('_', ' ')}: {words.span(worst.age_seconds)} old, target {words.span(worst.target_seconds)}"
+                    )
+                )
             with st.container(width=92):
                 frame.health(worst.health, {"good": "fresh", "warning": "ageing", "bad": "late", "unknown": "not known"}[worst.health])
             links.link("connections", "Open", {"connection": connection})

@@ -31,7 +31,9 @@ def show(desk: Desk) -> None:
     """The form that is open, if one is."""
     form = state.current_form(st.session_state)
     if form is not None and state.may_act(desk.person):
-        st.dialog(form.title, width="large" if form.kind in ("replay_exceptions", "edit_and_replay") else "medium", on_dismiss=_close)(_form)(desk, form)
+        st.dialog(form.title, width="large" if form.kind in ("replay_exceptions", "edit_and_replay") else "medium", on_dismiss=_close)(
+            _form
+        )(desk, form)
 
 
 def _open(kind: str, payload: dict[str, Any], title: str, total: int, context: dict[str, str]) -> None:
@@ -55,7 +57,9 @@ def _form(desk: Desk, form: state.Form) -> None:
     elif form.kind == "edit_and_replay":
         payload["changes"] = _changes(form)
     needed = form.kind in _REASON_NEEDED
-    reason = st.text_area("Reason" if needed else "Reason (optional)", key="act.reason", height=80, help="Kept in the audit log with your name and the time")
+    reason = st.text_area(
+        "Reason" if needed else "Reason (optional)", key="act.reason", height=80, help="Kept in the audit log with your name and the time"
+    )
     if form.kind == "resolve_case":
         _decide(desk, form, payload, reason)
         return

@@ -16,14 +16,24 @@ def choose(label: str, param: str, options: Sequence[str], *, key: str, words: C
     current = st.query_params.get(param)
     listed = ["", *dict.fromkeys([*options, *([current] if current else [])])]
     st.session_state[key] = current or ""
-    st.selectbox(label, listed, key=key, format_func=lambda option: words(option) if option else any_words, width=240, on_change=_write, args=(key, param))
+    st.selectbox(
+        label,
+        listed,
+        key=key,
+        format_func=lambda option: words(option) if option else any_words,
+        width=240,
+        on_change=_write,
+        args=(key, param),
+    )
 
 
 def choose_many(label: str, param: str, options: Sequence[str], *, key: str) -> None:
     """Any number of `options`; none chosen means all."""
     current = [part for part in st.query_params.get(param, "").split(",") if part]
     st.session_state[key] = current
-    st.multiselect(label, list(dict.fromkeys([*options, *current])), key=key, placeholder="All", width=240, on_change=_write_many, args=(key, param))
+    st.multiselect(
+        label, list(dict.fromkeys([*options, *current])), key=key, placeholder="All", width=240, on_change=_write_many, args=(key, param)
+    )
 
 
 def switch(label: str, param: str, options: Sequence[str], *, key: str, default: str, words: Callable[[str], str] = str) -> str:
@@ -32,7 +42,14 @@ def switch(label: str, param: str, options: Sequence[str], *, key: str, default:
     current = current if current in options else default
     st.session_state[key] = current
     st.segmented_control(
-        label, list(options), key=key, format_func=words, required=True, label_visibility="collapsed", on_change=_write_switch, args=(key, param, default)
+        label,
+        list(options),
+        key=key,
+        format_func=words,
+        required=True,
+        label_visibility="collapsed",
+        on_change=_write_switch,
+        args=(key, param, default),
     )
     return current
 

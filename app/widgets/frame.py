@@ -102,7 +102,9 @@ def _know_now() -> None:
     links.set_params({state.KNOWN_AT: None})
 
 
-def as_of(moment: datetime, *, currency: str | None = None, rate_date: date | None = None, settling: bool = False, more: Sequence[str] = ()) -> None:
+def as_of(
+    moment: datetime, *, currency: str | None = None, rate_date: date | None = None, settling: bool = False, more: Sequence[str] = ()
+) -> None:
     """The line that says what the page knows as of when, and at which rates."""
     parts = [f"As of {words.instant(moment, zone())}"]
     if currency:
@@ -121,7 +123,9 @@ def ask(question: Callable[[], T], *, of: str) -> T | None:
     except Exception:
         reference = uuid.uuid4().hex[:12]
         _LOG.exception("the page could not read %s", of, extra={"reference": reference})
-        _failed(f"{of} could not be read just now. Nothing is lost; the rest of Tidegate goes on working. Try again in a minute.", reference)
+        _failed(
+            f"{of} could not be read just now. Nothing is lost; the rest of Tidegate goes on working. Try again in a minute.", reference
+        )
     return None
 
 

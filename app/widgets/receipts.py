@@ -56,7 +56,9 @@ def _panel(receipt: Receipt) -> None:
                 st.button("Close", key="receipt.close", type="tertiary", on_click=links.set_params, args=({state.RECEIPT: None},))
         share = 1.0 if receipt.state == "done" else receipt.done / receipt.total if receipt.total else 0.0
         left = receipt.total - receipt.done
-        st.progress(min(max(share, 0.0), 1.0), text=f"{receipt.done:,} of {receipt.total:,} done" + (f", {left:,} left" if left > 0 else ""))
+        st.progress(
+            min(max(share, 0.0), 1.0), text=f"{receipt.done:,} of {receipt.total:,} done" + (f", {left:,} left" if left > 0 else "")
+        )
         outcome = ", ".join(f"{count} {str(name).replace('_', ' ')}" for name, count in receipt.outcome.items())
         told = ". ".join(part for part in (receipt.words, outcome) if part)
         if told:

@@ -22,5 +22,9 @@ def show(desk: Desk) -> None:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**Record as received from {words.plain(found.connection)}, {words.plain(found.stream)}**", width="content")
             st.button("Close", key="record.close", type="tertiary", on_click=links.set_params, args=({PARAM: None},))
-        st.caption(words.plain(f"{found.page_name or 'page'}, record {found.ordinal}, received {words.instant(found.received_at, frame.zone())}, {found.digest}"))
+        st.caption(
+            words.plain(
+                f"{found.page_name or 'page'}, record {found.ordinal}, received {words.instant(found.received_at, frame.zone())}, {found.digest}"
+            )
+        )
         st.code(found.text, language=None, wrap_lines=True, height=320 if found.text.count("\n") > 14 else "content")

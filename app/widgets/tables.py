@@ -80,7 +80,13 @@ def chosen_rows(key: str) -> list[int]:
 def facts(pairs: Mapping[str, object], *, key: str) -> None:
     """A few named values under each other."""
     data = pl.DataFrame({"what": [name.replace("_", " ") for name in pairs], "value": [_one_line(value) for value in pairs.values()]})
-    st.dataframe(data, column_config={"what": "What", "value": st.column_config.TextColumn("Value", width="large")}, hide_index=True, key=key, height="content")
+    st.dataframe(
+        data,
+        column_config={"what": "What", "value": st.column_config.TextColumn("Value", width="large")},
+        hide_index=True,
+        key=key,
+        height="content",
+    )
 
 
 def _picked(key: str, data: pl.DataFrame, on_pick: Callable[[dict[str, Any]], None]) -> None:

@@ -53,7 +53,9 @@ def _lines(tile: Tile, on: str) -> list[str]:
     if tile.sync_share is not None:
         lines.append(f"Sync delay: {words.figure(tile.sync_share, tile.unit, signed=True)}")
     if on == "today":
-        lines.append(f"As of {words.instant(tile.as_of, frame.zone())[11:]}" + (f", oldest feed {tile.oldest_feed}" if tile.oldest_feed else ""))
+        lines.append(
+            f"As of {words.instant(tile.as_of, frame.zone())[11:]}" + (f", oldest feed {tile.oldest_feed}" if tile.oldest_feed else "")
+        )
     return lines
 
 

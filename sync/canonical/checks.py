@@ -175,9 +175,7 @@ def violations(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     `frame` carries `ordinal`, which names the row in the answer.
     """
     every = rules(contract)
-    verdict = pl.coalesce(
-        *[pl.when(rule.broken).then(pl.lit(index, dtype=pl.Int32)) for index, rule in enumerate(every)]
-    )
+    verdict = pl.coalesce(*[pl.when(rule.broken).then(pl.lit(index, dtype=pl.Int32)) for index, rule in enumerate(every)])
     marked = frame.with_columns(verdict.alias("__rule")).filter(pl.col("__rule").is_not_null())
     if marked.is_empty():
         return pl.DataFrame(schema=VIOLATION_SCHEMA)
@@ -185,9 +183,7 @@ def violations(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     words = [rule.message for rule in broken]
     if marked.height <= _EXPLAINED_ROWS:
         names = list(contract.model_fields)
-        words = [
-            _explain(contract, row, rule) for row, rule in zip(marked.select(names).iter_rows(named=True), broken, strict=True)
-        ]
+        words = [_explain(contract, row, rule) for row, rule in zip(marked.select(names).iter_rows(named=True), broken, strict=True)]
     return pl.DataFrame(
         {
             "ordinal": marked["ordinal"],

@@ -33,5 +33,16 @@ def open_page() -> Callable[..., AppTest]:
 
 def all_text(page: AppTest) -> str:
     """Everything that the page says in words."""
-    kinds = (page.title, page.header, page.subheader, page.markdown, page.caption, page.warning, page.error, page.info, page.text, page.code)
+    kinds = (
+        page.title,
+        page.header,
+        page.subheader,
+        page.markdown,
+        page.caption,
+        page.warning,
+        page.error,
+        page.info,
+        page.text,
+        page.code,
+    )
     return "\n".join(str(element.value) for kind in kinds for element in kind)

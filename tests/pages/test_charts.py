@@ -64,7 +64,10 @@ def test_cohorts_can_be_clicked_and_show_what_still_moves() -> None:
 
 def test_utilisation_says_no_limit_and_over_limit_in_words() -> None:
     """A customer without a limit reads "no limit", never 0 %; one above it says so in words."""
-    words = {label["y"]: label["text"] for label in exposure.utilisation(figures.credit_customers(), LIGHT, currency="EUR")["layout"]["annotations"]}
+    words = {
+        label["y"]: label["text"]
+        for label in exposure.utilisation(figures.credit_customers(), LIGHT, currency="EUR")["layout"]["annotations"]
+    }
     assert words["Aceros del Norte SA"] == "no limit"
     assert words["Nordwind Logistik GmbH"].endswith("over limit")
 
@@ -73,7 +76,9 @@ def test_aging_splits_disputed_and_keeps_the_sum() -> None:
     """Undisputed and disputed parts add up to the bucket; credits go to the other side."""
     figure = receivables.aging(figures.aging(), LIGHT, currency="EUR")
     plain, disputed = (trace["x"] for trace in figure["data"])
-    assert [left + right for left, right in zip(plain, disputed, strict=True)] == pytest.approx([float(amount) for amount in figures.aging()["amount"]])
+    assert [left + right for left, right in zip(plain, disputed, strict=True)] == pytest.approx(
+        [float(amount) for amount in figures.aging()["amount"]]
+    )
     assert plain[-1] < 0
 
 

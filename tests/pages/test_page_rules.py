@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 APP = Path(__file__).resolve().parents[2] / "app"
-SOURCES = sorted([*APP.glob("pages/*.py"), *APP.glob("widgets/*.py"), *APP.glob("charts/*.py"), APP / "main.py", APP / "state.py", APP / "export.py"])
+SOURCES = sorted(
+    [*APP.glob("pages/*.py"), *APP.glob("widgets/*.py"), *APP.glob("charts/*.py"), APP / "main.py", APP / "state.py", APP / "export.py"]
+)
 
 
 def name_of(path: Path) -> str:
@@ -44,7 +46,11 @@ def test_every_widget_has_a_stable_key(path: Path) -> None:
     """Whatever a person can press or fill in is found by its key, not by its place."""
     widgets = {f"st.{name}" for name in ("button", "selectbox", "multiselect", "text_input", "text_area", "checkbox", "toggle", "number_input", "date_input", "time_input",
                                          "dataframe", "plotly_chart", "download_button", "segmented_control", "form_submit_button", "pagination")}  # fmt: skip
-    missing = [f"{called(call)} in line {call.lineno}" for call in calls(path) if called(call) in widgets and not any(keyword.arg == "key" for keyword in call.keywords)]
+    missing = [
+        f"{called(call)} in line {call.lineno}"
+        for call in calls(path)
+        if called(call) in widgets and not any(keyword.arg == "key" for keyword in call.keywords)
+    ]
     assert missing == []
 
 

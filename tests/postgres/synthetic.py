@@ -139,4 +139,8 @@ def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
             data[name] = pl.Series(values, dtype=pl.Boolean if name.startswith("is_") else pl.String)
     made = pl.DataFrame(data)
     stamps = pl.col("changed_at").fill_null(CHANGED) if "changed_at" in made.columns else pl.lit(CHANGED)
-    return made.with_columns(changed_at=stamps, region=pl.col("region").fill_null("EMEA") if "region" in made.columns else pl.lit("EMEA"), legal_entity=pl.lit("DE01"))
+    return made.with_columns(
+        changed_at=stamps,
+        region=pl.col("region").fill_null("EMEA") if "region" in made.columns else pl.lit("EMEA"),
+        legal_entity=pl.lit("DE01"),
+    )

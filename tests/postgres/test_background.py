@@ -68,7 +68,9 @@ def test_a_hint_pulls_every_stream_beside_the_clock(engine: sa.Engine, clock: Fi
 
 def test_an_invoice_falls_due_once(engine: sa.Engine, clock: FixedClock) -> None:
     """On its due date an open invoice tells invoice.due, once; a later due date is told again when it comes."""
-    source = MemorySource({"invoices": [[invoice("I1", due_date="2026-03-02"), invoice("I2", due_date="2026-04-01"), invoice("I3", due_date="2026-01-01")]]})
+    source = MemorySource(
+        {"invoices": [[invoice("I1", due_date="2026-03-02"), invoice("I2", due_date="2026-04-01"), invoice("I3", due_date="2026-01-01")]]}
+    )
     erp = connection(require_customer=False)
     pull_stream(Database(engine), erp, LANDSCAPE, source, "invoices", clock=clock, trigger="test")
     told = "select source_key, state from process.event where type = 'invoice.due' order by id"
@@ -86,9 +88,18 @@ def test_an_invoice_falls_due_once(engine: sa.Engine, clock: FixedClock) -> None
 
 def test_a_breach_is_told_with_the_figure(engine: sa.Engine, clock: FixedClock) -> None:
     """Receivables above a valid limit open a breach and its event, once the region's history is in; no mark is left."""
-    limit = {"entity": "credit_limit", "source_key": "C1", "source_version": 1, "customer_key": "C1", "limit_amount": "100.00", "currency": "EUR"}
+    limit = {
+        "entity": "credit_limit",
+        "source_key": "C1",
+        "source_version": 1,
+        "customer_key": "C1",
+        "limit_amount": "100.00",
+        "currency": "EUR",
+    }
     source = MemorySource({"files": [[customer("C1"), limit, invoice("I1")]]})
-    landscape = LANDSCAPE.model_copy(update={"connections": (ERP,), "legal_entities": (LegalEntity(code="DE01", name="One", region="EMEA", currency="EUR"),)})
+    landscape = LANDSCAPE.model_copy(
+        update={"connections": (ERP,), "legal_entities": (LegalEntity(code="DE01", name="One", region="EMEA", currency="EUR"),)}
+    )
     pull_stream(Database(engine), ERP, landscape, source, "files", clock=clock, trigger="test")
     with writing(engine) as conn:
         conn.execute(sa.text("update process.stream set live_since = now()"))
@@ -137,7 +148,13 @@ name = "NAME"
 """,
         encoding="utf-8",
     )
-    environment = {**os.environ, "DATABASE_URL": database, "TIDEGATE_CONFIG": str(tmp_path / "tidegate.toml"), "TIDEGATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database,
+        "TIDEGATE_CONFIG": str(tmp_path / "tidegate.toml"),
+        "TIDEGATE_HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
     script = "from db.settings import Settings; from sync.worker import run; run(Settings.from_environment())"
     worker = subprocess.Popen([sys.executable, "-c", script], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -154,5 +171,3 @@ name = "NAME"
     assert worker.returncode == 0, errors.decode()
     assert b"Traceback" not in errors, errors.decode()
     assert rows(engine, "select count(*) from process.run where state = 'running'") == [(0,)]
-
-

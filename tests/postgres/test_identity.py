@@ -40,7 +40,9 @@ def links(engine: sa.Engine) -> dict[tuple[str, str], tuple[str, str]]:
     """(source, key) -> (party's region and number, how it was matched)."""
     with reading(engine) as conn:
         rows = conn.execute(
-            sa.text("select l.source, l.source_key, p.region || ':' || p.number, l.matched_by from canonical.identity_link l join canonical.party p on p.id = l.party_id")
+            sa.text(
+                "select l.source, l.source_key, p.region || ':' || p.number, l.matched_by from canonical.identity_link l join canonical.party p on p.id = l.party_id"
+            )
         )
         return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
@@ -50,7 +52,15 @@ def test_accounts_find_their_customers(engine: sa.Engine, clock: FixedClock) -> 
     """By ERP number (leading zeros or not), then by name and country; a number that two regions use goes to the account's own region."""
     put(engine, clock, "sap-emea", "customers", customer("0000100"), customer("0000200", name="Müller & Söhne GmbH", country="DE"))
     put(engine, clock, "sap-na", "customers", customer("0000100", region="NA"))
-    put(engine, clock, "crm", "customers", customer("A1", erp_number="100"), customer("A2", name="MULLER SOHNE", country="DE"), customer("A3", name="Nobody", country="DE"))
+    put(
+        engine,
+        clock,
+        "crm",
+        "customers",
+        customer("A1", erp_number="100"),
+        customer("A2", name="MULLER SOHNE", country="DE"),
+        customer("A3", name="Nobody", country="DE"),
+    )
     done = resolve(engine, clock)
     assert (done.parties, done.links, done.ambiguous) == (3, 5, 0)
     found = links(engine)
@@ -63,7 +73,14 @@ def test_accounts_find_their_customers(engine: sa.Engine, clock: FixedClock) -> 
 
 def test_what_fits_two_parties_waits_for_a_person(engine: sa.Engine, clock: FixedClock) -> None:
     """Two customers of one name in one country: no link, one exception with the candidates, resolved by a corrected number."""
-    put(engine, clock, "sap-emea", "customers", customer("1", name="Twin Ltd", country="GB"), customer("2", name="Twin Limited", country="GB"))
+    put(
+        engine,
+        clock,
+        "sap-emea",
+        "customers",
+        customer("1", name="Twin Ltd", country="GB"),
+        customer("2", name="Twin Limited", country="GB"),
+    )
     put(engine, clock, "crm", "customers", customer("A1", name="TWIN", country="GB"))
     assert resolve(engine, clock).ambiguous == 1
     assert resolve(engine, clock).ambiguous == 0

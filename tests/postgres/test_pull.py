@@ -140,10 +140,9 @@ def test_a_file_is_all_or_nothing_and_neighbours_go_on(engine: sa.Engine, clock:
     ("error", "kind", "paused"),
     [(TransientError("no answer"), "transient", False), (AuthError("refused"), "auth", True), (QuotaError("slow down"), "quota", False)],
 )
-def test_a_failing_source_keeps_what_came_before(
-    engine: sa.Engine, clock: FixedClock, error: Exception, kind: str, paused: bool
-) -> None:
+def test_a_failing_source_keeps_what_came_before(engine: sa.Engine, clock: FixedClock, error: Exception, kind: str, paused: bool) -> None:
     """Pages before the failure are committed with their cursor; the stream knows why it failed; the next pull goes on from there."""
+
     def fail(_stream: str, number: int) -> None:
         if number == 1:
             raise error
@@ -168,6 +167,7 @@ def test_a_failing_source_keeps_what_came_before(
 
 def test_a_stale_lease_writes_nothing(engine: sa.Engine, clock: FixedClock) -> None:
     """A worker that slept past its lease is fenced: its page does not land, the present holder's work stands."""
+
     def steal(_stream: str, number: int) -> None:
         with writing(engine) as conn:
             conn.execute(sa.text("update process.stream set lease_until = clock_timestamp() - interval '1 second'"))

@@ -50,12 +50,28 @@ def test_replaying_everything_changes_nothing(engine: sa.Engine, clock: FixedClo
     erp = connection(require_customer=False)
     pull(engine, clock, source, "invoices", erp)
     facts = "select count(*), sum(gross), sum(source_version) from canonical.invoice"
-    state = [rows(engine, query) for query in (facts, "select count(*) from canonical.invoice_history", "select count(*), sum(occurrences) from process.exception", "select count(*) from process.event")]
+    state = [
+        rows(engine, query)
+        for query in (
+            facts,
+            "select count(*) from canonical.invoice_history",
+            "select count(*), sum(occurrences) from process.exception",
+            "select count(*) from process.event",
+        )
+    ]
     ids = [page << 24 | ordinal for (page,) in rows(engine, "select id from raw.page") for ordinal in range(2)]
     with writing(engine) as conn:
         again = reprocessing.reprocess(conn, erp, LANDSCAPE, source, ids, now=clock.now())
     assert sorted(each.outcome for each in again) == ["missing", "quarantined", "superseded", "unchanged"]
-    assert state == [rows(engine, query) for query in (facts, "select count(*) from canonical.invoice_history", "select count(*), sum(occurrences) from process.exception", "select count(*) from process.event")]
+    assert state == [
+        rows(engine, query)
+        for query in (
+            facts,
+            "select count(*) from canonical.invoice_history",
+            "select count(*), sum(occurrences) from process.exception",
+            "select count(*) from process.event",
+        )
+    ]
 
 
 def test_an_edited_copy_lands_and_names_its_parent(engine: sa.Engine, clock: FixedClock) -> None:
@@ -68,7 +84,9 @@ def test_an_edited_copy_lands_and_names_its_parent(engine: sa.Engine, clock: Fix
         copy = reprocessing.edit(conn, bad, {"currency": "EUR", "due_date": "2026-04-30"}, now=clock.now())
         [again] = reprocessing.reprocess(conn, erp, LANDSCAPE, source, [copy], now=clock.now())
     assert (again.raw_record_id, again.outcome) == (copy, "promoted")
-    assert rows(engine, "select currency, due_date::text, raw_record_id from canonical.invoice where source_key = 'I1'") == [("EUR", "2026-04-30", copy)]
+    assert rows(engine, "select currency, due_date::text, raw_record_id from canonical.invoice where source_key = 'I1'") == [
+        ("EUR", "2026-04-30", copy)
+    ]
     kind, headers, body = rows(engine, f"select kind, headers, convert_from(body, 'utf8') from raw.page where id = {copy >> 24}")[0]
     assert (kind, headers, json.loads(body)["parent"]) == ("edit", {"parent": str(bad)}, bad)
     with writing(engine) as conn:

@@ -44,7 +44,9 @@ def test_an_order_is_created_blocked_and_released() -> None:
 
 def test_history_is_ignored_but_what_is_blocked_today_is_not() -> None:
     """Rows that came with history make ignored events, except a block that still stands."""
-    old = rows("sales_order", {"number": "1", "customer_key": "C1", "delivery_block": "01"}, {"number": "2", "customer_key": "C1"}, backfilled=True)
+    old = rows(
+        "sales_order", {"number": "1", "customer_key": "C1", "delivery_block": "01"}, {"number": "2", "customer_key": "C1"}, backfilled=True
+    )
     told = events.diff("sales_order", old, old.clear())
     assert {(row["type"], row["source_key"]): row["state"] for row in told.iter_rows(named=True)} == {
         ("order.created", "K0"): "ignored", ("order.created", "K1"): "ignored", ("order.blocked", "K0"): "new"}  # fmt: skip
@@ -58,7 +60,14 @@ def test_a_completed_order_is_not_blocked() -> None:
 
 def test_an_invoice_is_posted_disputed_and_cancelled_once() -> None:
     """Each turn of an invoice is one event, on the day that the business gives it."""
-    base = {"number": "9", "customer_key": "C1", "issue_date": date(2026, 3, 1), "posting_date": date(2026, 3, 2), "gross": None, "currency": "EUR"}
+    base = {
+        "number": "9",
+        "customer_key": "C1",
+        "issue_date": date(2026, 3, 1),
+        "posting_date": date(2026, 3, 2),
+        "gross": None,
+        "currency": "EUR",
+    }
     draft = rows("invoice", {**base, "status": "draft"})
     posted = rows("invoice", {**base, "status": "posted"})
     disputed = rows("invoice", {**base, "status": "posted", "is_disputed": True})
@@ -74,7 +83,12 @@ def test_an_invoice_is_posted_disputed_and_cancelled_once() -> None:
 def test_the_cash_position_is_told_per_account_and_day() -> None:
     """Opening and closing balance of one account on one day are one refreshed position, not two."""
     day = {"account": "A1", "as_of_date": date(2026, 3, 4), "currency": "EUR"}
-    both = rows("bank_balance", {**day, "balance_type": "opening_booked"}, {**day, "balance_type": "closing_booked"}, {**day, "account": "A2", "balance_type": "closing_booked"})
+    both = rows(
+        "bank_balance",
+        {**day, "balance_type": "opening_booked"},
+        {**day, "balance_type": "closing_booked"},
+        {**day, "account": "A2", "balance_type": "closing_booked"},
+    )
     told = events.diff("bank_balance", both, both.clear())
     assert types(told) == ["cash_position.refreshed"] * 2
     assert sorted(told["source_key"].to_list()) == ["A1|2026-03-04", "A2|2026-03-04"]

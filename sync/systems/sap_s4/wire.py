@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import ParseError
@@ -116,6 +117,7 @@ def read_moment(value: object) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=256)
 def to_moment(column: str) -> pl.Expr:
     """The text column of V2 JSON dates as UTC; null where it is none."""
     shape = r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$"
@@ -127,11 +129,13 @@ def to_moment(column: str) -> pl.Expr:
     return pl.from_epoch(held, time_unit="ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
+@lru_cache(maxsize=256)
 def to_day(column: str) -> pl.Expr:
     """The text column of V2 JSON dates as business dates, never shifted by a zone; null where it is none."""
     return to_moment(column).dt.date()
 
 
+@lru_cache(maxsize=256)
 def to_duration_ms(column: str) -> pl.Expr:
     """The text column of Edm.Time (PT08H30M05S) as milliseconds since midnight; null where it is none."""
     shape = r"^PT(?:(\d{1,2})H)?(?:(\d{1,2})M)?(?:(\d{1,2})(?:\.\d+)?S)?$"
