@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,12 @@ from db.settings import Settings
 HEARTBEAT_SECONDS = 5.0
 STOP_SECONDS = 12.0
 START_SECONDS = 150.0
+
+_FOREIGN_STYLE = re.compile(r"<link\b[^>]*https://[^>]*>")
+_PLAIN_STYLE = (
+    "<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}"
+    "button,input{font:inherit;padding:.45rem .9rem;margin:.15rem 0}</style>"
+)
 
 Say = Callable[[str], None]
 
@@ -118,6 +125,13 @@ def read_json(url: str) -> Mapping[str, Any]:
     with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310  (our own loopback address)
         found: Mapping[str, Any] = json.loads(reply.read())
         return found
+
+
+def _without_outside_calls(response: Any) -> Any:
+    """The provider's pages ask a CDN for their style sheet; nothing of ours asks another machine for anything, so they get a plain one."""
+    if response.mimetype == "text/html":
+        response.set_data(_FOREIGN_STYLE.sub(_PLAIN_STYLE, response.get_data(as_text=True)))
+    return response
 
 
 def _real_time(engine: Any) -> None:
@@ -226,6 +240,7 @@ class Everything:
         people = [oidc_provider_mock.User(sub=subject, claims=dict(claims)) for subject, claims in sign_in.PERSONAS.items()]
         provider = oidc_provider_mock.run_server_in_thread(port=free_port(self.port + 2), user_claims=people)
         server = provider.__enter__()
+        server.app.after_request(_without_outside_calls)
         environment[LOCAL_ISSUER] = f"http://localhost:{server.server_port}"
         return provider
 

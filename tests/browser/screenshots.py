@@ -48,10 +48,10 @@ def something_to_see(installation: Installation) -> None:
 
 
 def newest_journey(installation: Installation) -> str:
-    """The number of an invoice that was paid after an order that Tidegate released, or of the newest paid one."""
+    """The number of the newest paid invoice of an ERP that has its order too."""
     rows = installation.rows(
         "select i.number from canonical.invoice i join canonical.payment_application a on a.source = i.source and a.invoice_key = i.source_key"
-        " where i.order_number is not null and not a.is_reversed order by i.changed_at desc limit 1"
+        " where i.order_number is not null and i.source like 'sap-%' and not a.is_reversed order by i.changed_at desc limit 1"
     )
     return str(rows[0].number)
 
