@@ -128,13 +128,20 @@ def _within_frame(numbered: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, p
 def _against_current(conn: Writing, table: sa.Table, newest: pl.DataFrame) -> pl.DataFrame:
     """`newest` with its outcome and the current row's version and hash. Rows that are no news don't travel back."""
     _fill_probe(conn, newest)
-    found = read_frame(
+    # The rows that are missing travel as one line: a page of new records would come back as a line for each of them.
+    answer = read_frame(
         conn,
-        "SELECT p.row, c.source_version AS current_version, c.content_hash AS current_hash"
+        "WITH found AS MATERIALIZED (SELECT p.row, c.source_key IS NULL AS missing, c.source_version, c.content_hash"
         f" FROM tidegate_probe p LEFT JOIN {_name(conn, table)} c ON {_same_key(conn, 'p', 'c')}"
-        " WHERE c.source_key IS NULL OR c.source_version <> p.source_version OR c.content_hash <> p.content_hash",
-        {"row": pl.UInt32, "current_version": pl.Int64, "current_hash": pl.Int64},
-    ).with_columns(differs=True)
+        " WHERE c.source_key IS NULL OR c.source_version <> p.source_version OR c.content_hash <> p.content_hash)"
+        " SELECT string_agg(row::text, ' ') AS rows, NULL AS current_version, NULL AS current_hash FROM found WHERE missing"
+        " UNION ALL SELECT row::text, source_version, content_hash FROM found WHERE NOT missing",
+        {"rows": pl.String, "current_version": pl.Int64, "current_hash": pl.Int64},
+    )
+    found = answer.drop_nulls("rows").select(
+        pl.col("rows").str.split(" ").alias("row"), "current_version", "current_hash", pl.lit(value=True).alias("differs")
+    )
+    found = found.explode("row").with_columns(pl.col("row").cast(pl.UInt32))
     return newest.join(found, on="row", how="left", maintain_order="left").with_columns(
         outcome=pl.when(pl.col("differs").is_null())
         .then(_is("unchanged"))

@@ -256,13 +256,16 @@ def _mark(conn: Writing, setting: Setting, marks: Sequence[pl.DataFrame]) -> int
     ordered = pl.concat(marks).drop_nulls().unique().sort("kind", "key")
     if ordered.is_empty():
         return 0
+    driver(conn).execute(
+        "create temp table if not exists tidegate_marks (kind text, key text) on commit delete rows; truncate tidegate_marks"
+    )
+    copy_into(conn, sql.Identifier("pg_temp", "tidegate_marks"), ordered)
     conn.execute(
         sa.text(
-            "insert into measure.touched (kind, source, key, marked_at)"
-            " select kind, :source, key, :now from unnest(cast(:kinds as text[]), cast(:keys as text[])) as m(kind, key)"
+            "insert into measure.touched (kind, source, key, marked_at) select kind, :source, key, :now from pg_temp.tidegate_marks"
             " on conflict (kind, source, key) do update set marked_at = excluded.marked_at"
         ),
-        {"source": setting.source, "now": setting.now, "kinds": ordered["kind"].to_list(), "keys": ordered["key"].to_list()},
+        {"source": setting.source, "now": setting.now},
     )
     return ordered.height
 

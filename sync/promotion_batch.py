@@ -98,13 +98,21 @@ def gather(pages: Sequence[MappedPage]) -> Batch:
         named = ((names + (slot << ORDINAL_BITS)).alias("record"), (names + (page.page_id << ORDINAL_BITS)).alias("raw_record_id"))
         ordinals = pl.DataFrame({"ordinal": pl.int_range(page.mapped.records, eager=True, dtype=pl.Int64)})
         records.append(ordinals.select(*named, pl.lit(page.seen_before).alias("seen_before")))
-        rejects.append(_complete(page.mapped.rejects.with_columns(named)))
+        if not page.mapped.rejects.is_empty():
+            rejects.append(_complete(page.mapped.rejects.with_columns(named)))
         for entity, frame in page.mapped.frames.items():
             if not frame.is_empty():
-                frames.setdefault(entity, []).append(conform(frame.with_columns(named).drop("ordinal"), CONTRACTS[entity]))
-    whole = {entity: pl.concat(parts, how="diagonal") for entity, parts in frames.items()}
+                frames.setdefault(entity, []).append(frame.with_columns(named).drop("ordinal"))
+    whole = {entity: _whole(parts, CONTRACTS[entity]) for entity, parts in frames.items()}
     batch = Batch(pl.concat(records) if records else pl.DataFrame(schema=RECORDS), whole, pl.DataFrame(schema=REJECTED))
     return batch.reject(pl.concat(rejects)) if rejects else batch
+
+
+def _whole(parts: Sequence[pl.DataFrame], contract: type[Contract]) -> pl.DataFrame:
+    """The rows of all pages, conforming to the contract: all at once where the pages have the same columns, as they nearly always do."""
+    if all(part.schema == parts[0].schema for part in parts):
+        return conform(pl.concat(parts), contract)
+    return pl.concat([conform(part, contract) for part in parts], how="diagonal")
 
 
 def _complete(rejects: pl.DataFrame) -> pl.DataFrame:
