@@ -36,7 +36,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-UP_SECONDS = 90
+UP_SECONDS = 180
 PATIENCE_MS = 60_000
 asked_elsewhere: set[str] = set()
 """Every address on another machine that any page of this session asked for anything."""

@@ -18,7 +18,7 @@ from tests.browser.conftest import PATIENCE_MS, Installation, asked_elsewhere, s
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
 
-FILLED_SECONDS = 120
+FILLED_SECONDS = 240
 SLUGS = ("today", "receivables", "cash", "exposure", "exceptions", "journeys", "connections")
 
 
