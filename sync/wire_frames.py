@@ -303,4 +303,4 @@ def _text(value: Any) -> str | None:
         return "true"
     if value is False:
         return "false"
-    return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()
+    return str(value) if isinstance(value, int) else msgspec.json.encode(value, enc_hook=str).decode()
