@@ -141,7 +141,7 @@ def take_down(installation: Installation) -> int:
         raise
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One installation for all browser tests of the session: a new one, or the one that TIDEGATE_RUNNING (its address) names.
 
