@@ -16,7 +16,9 @@ PER_PAGE = 4
 
 def source() -> MemorySource:
     """Customers on 25 pages, of whom each comes twice in two versions; the same as files."""
-    pages = [[customer(f"C{(page * PER_PAGE + n) % 50}", 1 + (page * PER_PAGE + n) // 50) for n in range(PER_PAGE)] for page in range(PAGES)]
+    pages = [
+        [customer(f"C{(page * PER_PAGE + n) % 50}", 1 + (page * PER_PAGE + n) // 50) for n in range(PER_PAGE)] for page in range(PAGES)
+    ]
     orders = [[order(f"O{page * PER_PAGE + n}", delivery_block="01") for n in range(PER_PAGE)] for page in range(PAGES)]
     return MemorySource({"customers": pages, "files": pages, "orders": orders}, complete_until=datetime(2026, 3, 2, tzinfo=UTC))
 
@@ -25,9 +27,7 @@ def main(url: str, stream: str) -> None:
     """Pulls the stream once."""
     clock = FixedClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
     engine = create(url)
-    result = pull_stream(
-        Database(engine), connection(require_customer=False), LANDSCAPE, source(), stream, clock=clock, trigger="test"
-    )
+    result = pull_stream(Database(engine), connection(require_customer=False), LANDSCAPE, source(), stream, clock=clock, trigger="test")
     print(result.state, result.counts)
 
 

@@ -27,7 +27,12 @@ def run(url: str, stream: str, crash_at: str | None) -> int:
     if crash_at is not None:
         environment[crash.VARIABLE] = crash_at
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.crashing_pull", url, stream], env=environment, cwd=ROOT, capture_output=True, timeout=60, check=False
+        [sys.executable, "-m", "tests.faults.crashing_pull", url, stream],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()[-2000:]
     return done.returncode
