@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -113,8 +114,18 @@ def database_url(url: str, name: str) -> str:
 
 
 def drop_database(conn: psycopg.Connection, name: str) -> None:
-    """Drop database `name` if it exists, whoever is connected to it."""
-    conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    """Drop database `name` if it exists, whoever is connected to it.
+
+    Only a superuser may end an autovacuum worker that happens to be at work there: it is waited for.
+    """
+    for patience in range(20):
+        try:
+            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            return
+        except psycopg.errors.InsufficientPrivilege:
+            if patience == 19:
+                raise
+            time.sleep(0.5)
 
 
 @contextmanager

@@ -156,9 +156,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     take_down(up)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; where there is none the tests are left out loudly, and fail in CI."""
+    """A headless Chromium, closed with its event loop after the module; where there is none the tests are left out loudly, and fail in CI."""
     program = chromium()
     if program is None:
         if os.environ.get("CI"):
