@@ -11,6 +11,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+Role = Literal["crm", "erp", "treasury", "bank", "rates", "other"]
+"""The part that a system plays in the company."""
+
 _PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 
@@ -83,6 +86,8 @@ class Connection(_Entry):
     daily_call_budget: int | None = None
     allow_private_addresses: bool = False
     owner: str | None = None
+    role: Role | None = None
+    """The part it plays where its system may play several, as a generic REST source may; None: its system's."""
 
     @model_validator(mode="after")
     def _secrets_are_references(self) -> Self:

@@ -87,6 +87,7 @@ Explain = Callable[[Answer], SourceError | None]
 class Client:
     """HTTP to one connection's system. `base_url` is where relative paths start; `origins` are further allowed hosts (a token host).
 
+    `interactive`: somebody waits for its calls, so they may draw on the reserve of the daily budget; writes always may.
     `explain` reads the system's own error bodies first; None leaves it to the status. Safe to share between threads.
     """
 
@@ -101,12 +102,14 @@ class Client:
         deadline_seconds: float | None = None,
         wall: Callable[[], datetime] = wall_clock,
         gate: Gate | None = None,
+        interactive: bool = False,
     ) -> None:
         self.connection = connection
         self.base_url = base_url.rstrip("/") + "/"
         self._origins = {_origin(connection, url) for url in (base_url, *origins)}
         self.gate = gate or gate_of(connection.name, _text(_origin(connection, base_url)), connection.daily_call_budget)
         self._explain = explain
+        self.interactive = interactive
         self._wall = wall
         self._seconds = float(deadline_seconds or connection.options.get("deadline_seconds", DEADLINE_SECONDS))
         self._deadline = Deadline()
@@ -159,7 +162,7 @@ class Client:
         `write`: once the request may have left, no answer, a broken one or a 5xx is UnknownOutcome. Raises sync.errors only.
         """
         call = _Call(method, self.link(path, params), f"{method} {urlsplit(path).path}", headers, content, form, basic, write)
-        self._enter()
+        self._enter(write=write)
         try:
             answer = self._exchange(call)
             if answer.status >= 300 and answer.status not in accept:
@@ -190,9 +193,9 @@ class Client:
             return url
         return f"{url}{'&' if '?' in url else '?'}{urlencode(params, quote_via=quote, safe='$')}"
 
-    def _enter(self) -> None:
+    def _enter(self, *, write: bool) -> None:
         try:
-            self.gate.enter(self._wall())
+            self.gate.enter(self._wall(), interactive=self.interactive or write)
         except SourceError as error:
             error.connection = self.connection.name
             raise

@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 
 from sync.errors import QuotaError, SourceError, TransientError
 
+RESERVE = 0.05
+TOLD_REST = timedelta(hours=1)
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 30.0
 OPEN_SECONDS_MAX = 60.0
@@ -37,7 +39,8 @@ def retry_at(header: str | None, *, now: datetime) -> datetime | None:
 class Budget:
     """Calls against a daily limit: our own count of the UTC day, and what the source says of its own count.
 
-    `limit` None: no limit known. The source's word wins where it is higher, since others call it too.
+    `limit` None: no limit known. The source's word wins where it is higher, since others call it too. `reserve` is the share of the
+    limit that is kept for what somebody waits for: a person's call, a write; the background stops before it.
     """
 
     limit: int | None = None
@@ -45,6 +48,8 @@ class Budget:
     day: str = ""
     told_used: int | None = None
     told_limit: int | None = None
+    told_at: datetime | None = None
+    reserve: float = RESERVE
 
     @property
     def used(self) -> int:
@@ -58,19 +63,40 @@ class Budget:
             return self.told_used, self.told_limit
         return self.counted, self.limit
 
-    def count(self, now: datetime) -> None:
-        """One call more; raises QuotaError, retry at midnight UTC, when the connection's own daily budget is used up."""
+    def count(self, now: datetime, *, interactive: bool = False) -> None:
+        """One call more; `interactive`: somebody waits for it, so it may draw on the reserve.
+
+        Raises QuotaError: retry at midnight UTC when the connection's own daily budget is used up, in an hour when the system's own
+        count leaves the reserve only, since that counts 24 rolling hours and others call it too.
+        """
         today = now.date().isoformat()
         if today != self.day:
             self.day, self.counted = today, 0
-        if self.limit is not None and self.counted >= self.limit:
+        share = 1.0 if interactive else 1.0 - self.reserve
+        if self.limit is not None and self.counted >= self.limit * share:
             midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
-            raise QuotaError(f"the daily budget of {self.limit} calls is used up; it begins anew at midnight UTC", retry_at=midnight)
+            raise QuotaError(f"{self._words(self.counted, self.limit)}; it begins anew at midnight UTC", retry_at=midnight)
+        if not interactive and self._told_too_much(now):
+            raise QuotaError(f"{self._words(self.told_used or 0, self.told_limit or 0)}, by its own count", retry_at=now + TOLD_REST)
         self.counted += 1
 
-    def told(self, used: int, limit: int) -> None:
-        """What the source says: so many of so many calls."""
-        self.told_used, self.told_limit = used, limit
+    def _words(self, used: int, limit: int) -> str:
+        if used >= limit:
+            return f"the daily budget of {limit} calls is used up"
+        return f"{used} of the daily {limit} calls are used: the rest is kept for what somebody waits for"
+
+    def _told_too_much(self, now: datetime) -> bool:
+        """Whether the system's own count leaves the reserve only. An old word does not count: one call may ask anew after the rest."""
+        if self.told_used is None or not self.told_limit or self.told_used < self.told_limit * (1.0 - self.reserve):
+            return False
+        if self.told_at is not None and now - self.told_at >= TOLD_REST:
+            self.told_at = now
+            return False
+        return True
+
+    def told(self, used: int, limit: int, *, at: datetime | None = None) -> None:
+        """What the source says: so many of so many calls, told at `at` (wall time, UTC; None: now)."""
+        self.told_used, self.told_limit, self.told_at = used, limit, at or datetime.now(UTC)
 
 
 @dataclass
@@ -88,8 +114,8 @@ class Gate:
     _seconds: float = OPEN_SECONDS
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def enter(self, now: datetime) -> None:
-        """Before a call; `now` is wall time, UTC."""
+    def enter(self, now: datetime, *, interactive: bool = False) -> None:
+        """Before a call; `now` is wall time, UTC; `interactive`: somebody waits for it."""
         with self._lock:
             if self.not_before is not None and now < self.not_before:
                 raise QuotaError("not called: the system asked us to wait", retry_at=self.not_before)
@@ -98,7 +124,7 @@ class Gate:
                     raise TransientError(f"not called: {self.failures} outages in a row, tried again at {self.closed_until:%H:%M:%S} UTC")
                 self._trying = True
             try:
-                self.budget.count(now)
+                self.budget.count(now, interactive=interactive)
             except QuotaError:
                 self._trying = False
                 raise

@@ -18,9 +18,8 @@ from db.engine import Writing
 from sync import quarantine
 from sync.connections import Landscape
 from sync.promotion_batch import REJECTED
+from sync.systems.registry import names_of
 
-CRM_SYSTEMS = ("salesforce",)
-BANK_SYSTEMS = ("bank_files", "kyriba")
 LEGAL_FORMS = "gmbh|ag|kg|se|ltd|limited|plc|inc|incorporated|llc|corp|corporation|co|company|sa|sarl|sas|spa|srl|bv|nv|kk|pte|pty|de|cv"
 _PLAIN = "translate(lower({0}), 'äöüßáàâãéèêíìîóòôõúùûñç', 'aousaaaaeeeiiioooouuunc')"
 _NAME = rf"regexp_replace(regexp_replace({_PLAIN}, '\m({LEGAL_FORMS})\M\.?', '', 'g'), '[^a-z0-9]+', '', 'g')"
@@ -39,8 +38,7 @@ class Resolved:
 
 def resolve(conn: Writing, landscape: Landscape, *, now: datetime) -> Resolved:
     """Links every record that can be linked and is not; `now` is business time. One resolution runs at a time."""
-    crm = [each.name for each in landscape.connections if each.system in CRM_SYSTEMS]
-    banks = [each.name for each in landscape.connections if each.system in BANK_SYSTEMS]
+    crm, banks = names_of(landscape, "crm"), names_of(landscape, "bank", "treasury")
     conn.execute(sa.text("select pg_advisory_xact_lock(hashtext('canonical.identity_link'))"))
     parties, links = _erp(conn, [*crm, *banks], now)
     _forget_outdated(conn, crm)

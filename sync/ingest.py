@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -17,6 +18,8 @@ from sync.promotion_batch import Counts
 from sync.pull import HasEngine, PullResult, pull_stream
 from sync.refreshing import refresh_measures
 from sync.systems.registry import system
+
+PREPARING_SECONDS_MAX = 3600.0
 
 
 @runtime_checkable
@@ -132,12 +135,27 @@ def pull_now(
         if stream is not None and stream not in offered:
             raise ConfigError(f"connection {connection.name} offers no stream {stream!r}; it has: {', '.join(offered)}")
         wanted = [stream] if stream is not None else [name for name in offered if connection.stream(name).enabled]
-        results = [pull_stream(database, connection, landscape, source, name, clock=clock, trigger="manual", full=full) for name in wanted]
+        results = [_to_the_end(database, connection, landscape, source, name, clock=clock, full=full) for name in wanted]
     refresh_measures(database.engine, landscape, now=clock.now())
     return [_pulled(result) for result in results]
 
 
+def _to_the_end(
+    database: HasEngine, connection: Connection, landscape: Landscape, source: Source, stream: str, *, clock: Clock, full: bool
+) -> PullResult:
+    """Pulls until nothing is left, also past the pauses in which the system prepares what was asked for; an hour of them at most."""
+    result = pull_stream(database, connection, landscape, source, stream, clock=clock, trigger="manual", full=full)
+    counts, pages, deadline = result.counts, result.pages, time.monotonic() + PREPARING_SECONDS_MAX
+    while result.pending is not None and time.monotonic() < deadline:
+        time.sleep(result.pending.seconds)
+        result = pull_stream(database, connection, landscape, source, stream, clock=clock, trigger="manual")
+        counts, pages = counts + result.counts, pages + result.pages
+    return replace(result, counts=counts, pages=pages)
+
+
 def _pulled(result: PullResult) -> Pulled:
     counts = result.counts.as_dict()
-    error = result.error or (f"not pulled: {result.state}" if result.state in ("busy", "paused", "waiting", "not_due") else None)
+    error = result.error or (
+        f"not pulled: {result.state}" if result.state in ("busy", "paused", "waiting", "not_due", "preparing") else None
+    )
     return Pulled(stream=result.stream, state=result.state, pages=result.pages, error=error, **counts)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sync.connections import ConfigError, Connection, Landscape
+from sync.connections import ConfigError, Landscape
 from sync.rules.facts import Terms
-
-_TAKES = {"kyriba": ("publish_forecast",), "salesforce": ("update_collections",), "sap_s4": ("release_order",)}
-"""What each system takes unless its connection says otherwise in `options.takes`."""
+from sync.systems.registry import takes
 
 
 def terms(landscape: Landscape) -> Terms:
@@ -26,12 +24,6 @@ def terms(landscape: Landscape) -> Terms:
         expected_cash_days=policy.expected_cash_days,
         max_input_age_minutes=policy.max_input_age_minutes,
     )
-
-
-def takes(connection: Connection) -> tuple[str, ...]:
-    """The kinds of effect that `connection` carries out."""
-    named = connection.options.get("takes")
-    return tuple(named) if named is not None else _TAKES.get(connection.system, ())
 
 
 def takers(landscape: Landscape, kind: str, *, source: str | None = None, region: str | None = None) -> Sequence[str]:

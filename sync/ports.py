@@ -71,6 +71,17 @@ class ControlTotal:
     computed_amount: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The system is still preparing what was asked for: a bulk job, a process task. The pull ends well with `cursor` committed, and is
+    taken up from it after `seconds`, also by another process. `words` say what is waited for.
+    """
+
+    cursor: Cursor
+    seconds: float
+    words: str
+
+
 REJECT_SCHEMA: dict[str, pl.DataType] = {
     "ordinal": pl.Int64(),  # of the record in its page, from 0
     "entity": pl.String(),
@@ -117,8 +128,9 @@ class Source(Protocol):
         """The streams this connection offers, in the order in which they should be pulled first."""
         ...
 
-    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
-        """Pages from `cursor` on (None: from the beginning), oldest change first; ends when there is no more for now.
+    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page | Pending]:
+        """Pages from `cursor` on (None: from the beginning), oldest change first; ends when there is no more for now, or with Pending
+        when the system needs time.
 
         `now` is business time, UTC. Every page's cursor is a safe place to go on from after a crash.
         """
@@ -130,6 +142,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets go of connections and handles."""
+        ...
+
+
+@runtime_checkable
+class Rereading(Protocol):
+    """A source that can be asked for single records, as a webhook names them."""
+
+    def reread(self, stream: str, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
+        """Pages with these records as they are now, a deleted one as deleted, in the same form that `pull` gives; no cursor moves."""
         ...
 
 

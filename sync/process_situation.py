@@ -21,6 +21,7 @@ from sync.process_facts import Key
 from sync.rules import collections, exposure, liquidity, order_to_cash, reconciliation
 from sync.rules.facts import ZERO, Decision, Fact, Order, Party, Rates, SalesContract, Sum, Terms
 from sync.rules.treasury import Published
+from sync.systems.registry import names_of, takes
 
 ORDER_EVENTS = frozenset({"contract.approved", "order.blocked", "release.conflicted", "order.released"})
 RECHECK_EVENTS = frozenset({"credit_limit.changed", "payment.applied", "sync.recovered"})
@@ -94,9 +95,9 @@ def load(conn: Reading, landscape: Landscape, events: Sequence[Event], now: date
     process_facts.lock_parties(conn, ids)
     erps = {source for source, _ in customers}
     subjects = {f"order:{order.source}:{order.key}" for order in orders} | touched.subjects()
-    crm = [c.name for c in landscape.connections if "update_collections" in policy.takes(c)]
+    crm = [c.name for c in landscape.connections if "update_collections" in takes(c)]
     received = [event for event in events if event.type == "payment.received"]
-    banks = [c.name for c in landscape.connections if c.system == "bank_files"]
+    banks = names_of(landscape, "bank")
     balances = [event for event in events if event.type == "cash_position.refreshed"][-1:]
     treasury: list[tuple[Event, Fact]] = list(process_treasury.payments(conn, received, banks))
     for event in balances:

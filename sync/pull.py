@@ -24,7 +24,7 @@ from db.engine import Writing, writing
 from sync import crash, leases, pull_batch, quarantine, streams
 from sync.connections import Connection, Landscape
 from sync.errors import MAX_ATTEMPTS, SourceError, TransientError, decide_retry
-from sync.ports import ControlTotal, Filing, Metered, Page, Source, Stream
+from sync.ports import ControlTotal, Filing, Metered, Page, Pending, Source, Stream
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
 
@@ -37,7 +37,7 @@ REST = timedelta(minutes=5)
 """How long a stream rests once its tries are used up, by the kind of its error: it is tried once after each rest."""
 
 NOTHING = Counts()
-State = Literal["done", "busy", "paused", "not_due", "waiting", "failed"]
+State = Literal["done", "preparing", "busy", "paused", "not_due", "waiting", "failed"]
 _log = structlog.get_logger(__name__)
 
 
@@ -50,7 +50,9 @@ class HasEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """How a pull ended. `waiting`: the customers of this source have to come first. `error` is in words, without secrets."""
+    """How a pull ended. `waiting`: the customers of this source have to come first. `preparing`: the
+    system needs time, asked again after `pending.seconds`. `error` is in words, without secrets.
+    """
 
     connection: str
     stream: str
@@ -66,6 +68,7 @@ class PullResult:
     refused: str | None = None
     """The words of the first file or page that could not be believed as a whole."""
     new_customers: int = 0
+    pending: Pending | None = None
 
 
 def owner_name() -> str:
@@ -193,6 +196,9 @@ class _Pull:
         records = 0
         try:
             for item in pipeline:
+                if isinstance(item, Pending):
+                    self._result = replace(self._result, state="preparing", pending=item)
+                    break
                 if item is not None:
                     crash.point("after_fetch")
                     pending.append(item)
@@ -273,6 +279,8 @@ class _Pull:
             leases.hold(conn, self._lease)
             if self._handed:
                 leases.release(conn, self._lease)
+            elif self._result.pending is not None:
+                streams.preparing(conn, self._connection.name, self._stream.name, self._result.pending)
             else:
                 every = timedelta(seconds=settings.every_seconds)
                 streams.succeeded(conn, self._connection.name, self._stream.name, now=now, every=every)

@@ -20,12 +20,12 @@ from sync.ports import ControlTotal, Stream
 from sync.promotion import CUSTOMER_BOUND, MappedPage, Outcome, Setting, promote
 from sync.promotion_batch import Counts
 from sync.pull_pipeline import Arrived
+from sync.systems.registry import role
 
 DRIFT_SHARE = 0.05
 """A stream of whose records more than this share lack a needed field is paused."""
 
 _DRIFT_CAUSES = ("missing_field", "bad_amount", "bad_date", "bad_time", "bad_value")
-ERP_SYSTEMS = ("sap_s4", "flat_files")
 _log = structlog.get_logger(__name__)
 
 
@@ -36,7 +36,7 @@ def requires_customers(connection: Connection, offered: Iterable[Stream]) -> boo
     said = connection.options.get("require_customer")
     if said is not None:
         return bool(said)
-    return connection.system in ERP_SYSTEMS and any("customer" in stream.entities for stream in offered)
+    return role(connection) == "erp" and any("customer" in stream.entities for stream in offered)
 
 
 def needs_customers(connection: Connection, offered: Iterable[Stream], stream: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from sync.errors import DataError
-from sync.ports import Mapped, Page, Source
+from sync.ports import Mapped, Page, Pending, Source
 
 QUEUE_PAGES = 8
 IDLE_SECONDS = 0.25
@@ -38,24 +38,24 @@ class _End:
 class Pipeline:
     """`source`'s pages of one stream, fetched and mapped ahead of whoever iterates.
 
-    Iterating yields Arrived in the order received, and None whenever nothing came for a quarter of a second. When the source
+    Iterating yields Arrived in the order received, Pending as the source gave it, and None whenever nothing came for a quarter of a second. When the source
     fails, what it gave before is yielded first, then the error is raised.
     """
 
-    def __init__(self, source: Source, stream: str, pages: Iterable[Page], *, atomic: bool) -> None:
+    def __init__(self, source: Source, stream: str, pages: Iterable[Page | Pending], *, atomic: bool) -> None:
         self._source = source
         self._stream = stream
         self._pages = pages
         self._cause = "file_unreadable" if atomic else "malformed_record"
         self._stop = threading.Event()
-        self._fetched: queue.Queue[Page | _End] = queue.Queue(QUEUE_PAGES)
-        self._mapped: queue.Queue[Arrived | _End] = queue.Queue(QUEUE_PAGES)
+        self._fetched: queue.Queue[Page | Pending | _End] = queue.Queue(QUEUE_PAGES)
+        self._mapped: queue.Queue[Arrived | Pending | _End] = queue.Queue(QUEUE_PAGES)
         self._threads = [
             threading.Thread(target=self._fetch, name=f"fetch {stream}", daemon=True),
             threading.Thread(target=self._map, name=f"map {stream}", daemon=True),
         ]
 
-    def __iter__(self) -> Iterator[Arrived | None]:
+    def __iter__(self) -> Iterator[Arrived | Pending | None]:
         for thread in self._threads:
             thread.start()
         while True:
@@ -96,7 +96,7 @@ class Pipeline:
             if isinstance(item, _End):
                 self._put(self._mapped, item)
                 return
-            if not self._put(self._mapped, self._one(item)):
+            if not self._put(self._mapped, item if isinstance(item, Pending) else self._one(item)):
                 return
 
     def _one(self, page: Page) -> Arrived:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from db.engine import Writing
 from sync import deferral
 from sync.connections import Connection, Landscape
@@ -38,15 +36,6 @@ def defer_pull(conn: Writing, connection: Connection, stream: str, *, trigger: s
         stream=stream,
         trigger=trigger,
     )
-
-
-def defer_hint(conn: Writing, connection: Connection, *, trigger: str = "webhook") -> None:
-    """Pull every stream of `connection` now: something there has changed."""
-    streams = conn.scalars(
-        sa.text("select stream from process.stream where connection = :name and not is_paused order by stream"), {"name": connection.name}
-    )
-    for stream in streams.all():
-        defer_pull(conn, connection, str(stream), trigger=trigger)
 
 
 def defer_refresh(conn: Writing) -> None:

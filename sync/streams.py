@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from db.engine import Reading, Writing, reading
 from sync.connections import Connection, Landscape
-from sync.ports import Cursor, Stream
+from sync.ports import Cursor, Pending, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,30 @@ def succeeded(conn: Writing, connection: str, stream: str, *, now: datetime, eve
     """The pull reached the end: the stream is live (from its first success on), healthy, and due again after `every`."""
     conn.execute(
         sa.text(
-            "update process.stream set last_success_at = :now, live_since = coalesce(live_since, :now),"
+            "update process.stream set last_success_at = :now, preparing = null, live_since = coalesce(live_since, :now),"
             " consecutive_failures = 0, last_error = null, last_error_kind = null, breaker_open_until = null,"
             " next_attempt_at = clock_timestamp() + :every, lease_until = null, lease_owner = null"
             " where connection = :connection and stream = :stream"
         ),
         {"connection": connection, "stream": stream, "now": now, "every": every},
+    )
+
+
+def preparing(conn: Writing, connection: str, stream: str, pending: Pending) -> None:
+    """The system needs time: the cursor says what was asked for, and the stream is due again when it may be ready."""
+    conn.execute(
+        sa.text(
+            "update process.stream set cursor = cast(:cursor as jsonb), preparing = :words, consecutive_failures = 0, last_error = null,"
+            " last_error_kind = null, breaker_open_until = null, next_attempt_at = clock_timestamp() + :wait,"
+            " lease_until = null, lease_owner = null where connection = :connection and stream = :stream"
+        ),
+        {
+            "connection": connection,
+            "stream": stream,
+            "cursor": json.dumps(dict(pending.cursor)),
+            "words": pending.words[:500],
+            "wait": timedelta(seconds=pending.seconds),
+        },
     )
 
 
@@ -245,7 +263,7 @@ def overview(engine: sa.Engine, landscape: Landscape, *, now: datetime) -> list[
         mine = [row for row in rows if row.connection == connection.name]
         for row in mine:
             settings = connection.stream(row.stream)
-            words = row.paused_reason if row.is_paused else row.last_error
+            words = row.paused_reason if row.is_paused else row.last_error or row.preparing
             lines.append(
                 Line(
                     connection=connection.name,
@@ -277,6 +295,8 @@ def _state_of(row: Any, fresh_after: datetime) -> str:
         return "paused"
     if row.last_error is not None:
         return "failing"
+    if row.preparing is not None:
+        return "preparing"
     if row.last_success_at is None:
         return "never pulled" if row.records_total == 0 else "first pull"
     return "late" if row.last_success_at < fresh_after else "live"

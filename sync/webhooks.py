@@ -1,26 +1,23 @@
-"""The inbox: a verified webhook is landed byte for byte, noted once, and makes the next pull of its connection happen now.
+"""The inbox: a verified webhook is landed byte for byte, each of its events noted once, and what they name is read again now.
 
 Nothing in its body is believed: it is a hint to read again.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from db.engine import Writing
 from db.schema.process import webhook
-from sync import landing, queue
+from sync import hints, landing, queue
 from sync.connections import ConfigError, Connection
+from sync.doors import Door
 from sync.ports import Page
-from sync.signatures import Scheme
-from sync.strict_json import loads
 
 STREAM = "webhooks"
 MAX_BODY_BYTES = 1 << 20
@@ -28,16 +25,10 @@ MAX_BODY_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a webhook. `duplicate`: this event id was here before and nothing more was done."""
+    """What became of a webhook: the ids of its events, and how many of them were here before and did nothing more."""
 
-    event_id: str
-    duplicate: bool
-
-
-def scheme_of(connection: Connection) -> Scheme:
-    """The scheme that the connection's option `webhook` declares, or ours."""
-    declared: Mapping[str, Any] = connection.options.get("webhook", {})
-    return Scheme(**declared)
+    event_ids: tuple[str, ...]
+    duplicates: int
 
 
 def live_secrets(connection: Connection) -> list[str]:
@@ -51,36 +42,37 @@ def live_secrets(connection: Connection) -> list[str]:
     return found
 
 
-def event_id(scheme: Scheme, headers: Mapping[str, str], body: bytes) -> str:
-    """The sender's own id of the event (header, or CloudEvents `source` and `id`), else the digest of the body."""
-    if scheme.event_id_header and (given := headers.get(scheme.event_id_header.lower())):
-        return given[:200]
-    try:
-        document = loads(body)
-    except ValueError:
-        document = None
-    if isinstance(document, Mapping) and document.get("id") and document.get("specversion"):
-        return f"{document.get('source', '')}|{document['id']}"[:400]
-    return "sha256:" + hashlib.sha256(body).hexdigest()
+def accept(conn: Writing, connection: Connection, door: Door, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Accepted:
+    """Notes each event of a verified webhook once per event id, lands the bytes and defers the pulls, in the caller's transaction.
 
-
-def accept(conn: Writing, connection: Connection, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Accepted:
-    """Notes a verified webhook once per event id, lands its bytes and defers the pull, in the caller's transaction.
-
-    `now` is business time, UTC. Concurrent copies of one event wait for each other at the inbox's unique key: one effect.
+    `now` is business time, UTC. Concurrent copies of one event wait for each other at the inbox's unique key: one effect. Raises
+    ValueError when the body is none of this system's.
     """
-    found = event_id(scheme_of(connection), headers, body)
-    inserted = conn.execute(
-        insert(webhook)
-        .values(connection=connection.name, event_id=found, region=connection.region, received_at=now, state="new")
-        .on_conflict_do_nothing(index_elements=["connection", "event_id"])
-        .returning(webhook.c.id)
-    ).scalar_one_or_none()
-    if inserted is None:
-        return Accepted(found, duplicate=True)
-    page = Page(body=body, content_type=headers.get("content-type", ""), cursor=None, name=found)
+    notices = {notice.event_id: notice for notice in door.notices(headers, body)}
+    fresh: dict[str, int] = {}
+    for event_id in sorted(notices):
+        inserted = conn.execute(
+            insert(webhook)
+            .values(connection=connection.name, event_id=event_id, region=connection.region, received_at=now, state="new")
+            .on_conflict_do_nothing(index_elements=["connection", "event_id"])
+            .returning(webhook.c.id)
+        ).scalar_one_or_none()
+        if inserted is not None:
+            fresh[event_id] = inserted
+    if fresh:
+        page_id = _land(conn, connection, headers, body, next(iter(fresh)), now)
+        due: dict[str, None] = {}
+        for event_id, row in fresh.items():
+            due |= dict.fromkeys(hints.note(conn, connection, notices[event_id].hints, webhook_id=row, now=now))
+        for stream in due:
+            queue.defer_pull(conn, connection, stream, trigger="webhook")
+        settled = sa.update(webhook).where(webhook.c.id.in_(fresh.values()))
+        conn.execute(settled.values(page_id=page_id, state="processed", settled_at=now))
+    return Accepted(tuple(notices), len(notices) - len(fresh))
+
+
+def _land(conn: Writing, connection: Connection, headers: Mapping[str, str], body: bytes, name: str, now: datetime) -> int:
+    page = Page(body=body, content_type=headers.get("content-type", ""), cursor=None, name=name)
     arrival = landing.Arrival(page=page, kind="webhook", sequence=0, records=None)
     landed = landing.land(conn, [arrival], connection=connection.name, stream=STREAM, region=connection.region, run_id=None, now=now)
-    queue.defer_hint(conn, connection)
-    conn.execute(sa.update(webhook).where(webhook.c.id == inserted).values(page_id=landed[0].page_id, state="processed", settled_at=now))
-    return Accepted(found, duplicate=False)
+    return landed[0].page_id

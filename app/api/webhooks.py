@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import structlog
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
 from app.office import Office
 from db.engine import writing
 from sync.connections import ConfigError, Connection
-from sync.signatures import SignatureRefused, check
-from sync.webhooks import MAX_BODY_BYTES, Accepted, accept, live_secrets, scheme_of
+from sync.doors import Door
+from sync.signatures import SignatureRefused
+from sync.systems.registry import door
+from sync.webhooks import MAX_BODY_BYTES, Accepted, accept, live_secrets
 
 router = APIRouter(tags=["webhooks"])
 _LOG = structlog.get_logger(__name__)
@@ -23,26 +26,49 @@ REFUSED = Counter("tidegate_webhooks_refused_total", "Webhooks whose signature w
 @router.post(
     "/webhooks/{connection}",
     status_code=202,
-    responses={401: {"description": "The signature was refused; nothing was stored."}, 413: {"description": "More than 1 MB."}},
+    response_model=None,
+    responses={
+        400: {"description": "The body is none of this system's; nothing was stored."},
+        401: {"description": "The signature was refused; nothing was stored."},
+        413: {"description": "More than 1 MB."},
+    },
 )
-async def receive(connection: str, request: Request) -> dict[str, object]:
-    """A signed hint from another system: read again what it is about."""
+async def receive(connection: str, request: Request) -> Response:
+    """A signed hint from another system: read again what it is about. Answered in the sender's own form."""
     office: Office = request.app.state.office
     body = await _bounded_body(request)
     try:
         declared = office.landscape.connection(connection)
+        its_door = door(declared)
     except ConfigError:
         # The same answer as a wrong signature: nobody learns which connections there are.
         raise HTTPException(401, "signature refused") from None
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
-        check(scheme_of(declared), headers, body, live_secrets(declared), now=datetime.now(UTC))
+        its_door.check(headers, body, live_secrets(declared), now=datetime.now(UTC))
     except SignatureRefused as refusal:
         REFUSED.labels(declared.name).inc()
         _LOG.warning("webhook refused", connection=declared.name, why=str(refusal))
         raise HTTPException(401, "signature refused") from None
-    noted = await run_in_threadpool(_note, office, declared, headers, body)
-    return {"accepted": True, "event_id": noted.event_id, "duplicate": noted.duplicate}
+    try:
+        noted = await run_in_threadpool(_note, office, declared, its_door, headers, body)
+    except ValueError as error:
+        _LOG.warning("webhook not understood", connection=declared.name, why=str(error))
+        raise HTTPException(400, "the body is not what this connection's system sends") from None
+    return _answer(its_door, noted)
+
+
+def _answer(its_door: Door, noted: Accepted) -> Response:
+    reply = its_door.reply()
+    if reply.body is not None:
+        return Response(reply.body, reply.status, dict(reply.headers), reply.content_type)
+    first = noted.event_ids[0] if noted.event_ids else None
+    document = {
+        "accepted": True,
+        "event_id": first,
+        "duplicate": noted.duplicates == len(noted.event_ids) > 0,
+    }
+    return JSONResponse(document, reply.status, dict(reply.headers))
 
 
 async def _bounded_body(request: Request) -> bytes:
@@ -55,6 +81,6 @@ async def _bounded_body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _note(office: Office, connection: Connection, headers: dict[str, str], body: bytes) -> Accepted:
+def _note(office: Office, connection: Connection, its_door: Door, headers: dict[str, str], body: bytes) -> Accepted:
     with writing(office.database.engine) as conn:
-        return accept(conn, connection, headers, body, now=office.clock.now())
+        return accept(conn, connection, its_door, headers, body, now=office.clock.now())

@@ -131,6 +131,8 @@ def _health(row: Any, age: int | None, target: int) -> tuple[Health, str]:
         return "bad", f"circuit open after {row.consecutive_failures} failures: {row.last_error}"
     if row.last_error:
         return ("bad" if age is None or age > target else "warning"), row.last_error
+    if row.preparing:
+        return ("unknown" if age is None else "bad" if age > target else "good"), row.preparing
     if age is None:
         return "unknown", "first pull is running" if row.is_running else "not pulled yet"
     if age > target:

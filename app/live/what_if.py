@@ -16,11 +16,12 @@ from sync import policy, process_facts
 from sync.connections import Landscape
 from sync.rules import order_to_cash
 from sync.rules.facts import Order, Party
+from sync.systems.registry import takes
 
 
 def what_if(conn: Reading, landscape: Landscape, party_id: int, amount: Decimal, currency: str, *, now: datetime) -> WhatIf:
     """The decision on an order of `amount` in `currency` for the party. DeskError when the party is not there or not to be seen."""
-    erps = {connection.name for connection in landscape.connections if "release_order" in policy.takes(connection)}
+    erps = {connection.name for connection in landscape.connections if "release_order" in takes(connection)}
     party = process_facts.parties(conn, [party_id], today=now.date(), erps=erps).get(party_id)
     before = reads.exposures(conn, reporting_currency=landscape.reporting_currency, parties=[party_id])
     if party is None or before.is_empty():

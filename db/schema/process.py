@@ -50,6 +50,7 @@ stream = _table(
     big("records_total", default=0),
     document("budget"),
     document("fields_seen"),
+    text("preparing", null=True),
 )
 
 run = _table(
@@ -302,6 +303,21 @@ webhook = _table(
     _state("new", "processed", "duplicate", "quarantined"),
     when("settled_at", null=True),
     sa.UniqueConstraint("connection", "event_id", name="uq_webhook_once"),
+    rls=True,
+)
+
+hint = _table(
+    "hint",
+    identity(),
+    text("connection"),
+    text("stream"),
+    text("region"),
+    texts("keys"),
+    flag("whole"),
+    big("webhook_id"),
+    when("noted_at"),
+    when("settled_at", null=True),
+    sa.Index("ix_hint_open", "connection", "stream", postgresql_where=sa.text("settled_at is null")),
     rls=True,
 )
 

@@ -86,4 +86,4 @@ def test_registered_systems_have_a_contract_of_imports() -> None:
     from sync.systems.registry import SYSTEMS
 
     declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert [package for package in SYSTEMS.values() if f'"{package}"' not in declared] == []
+    assert [kind.package for kind in SYSTEMS.values() if f'"{kind.package}"' not in declared] == []

@@ -28,7 +28,7 @@ from sync.canonical.causes import CAUSES
 from sync.canonical.contracts import CONTRACTS, Contract
 from sync.errors import SourceError
 from sync.ports import REJECT_SCHEMA, Cursor, Mapped, Source
-from tests.contracts.suite_store import Pulled, Store, ordinals, pull, pull_pages
+from tests.contracts.suite_store import Pulled, Store, ordinals, pages_of, pull, pull_pages
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -268,7 +268,7 @@ def _read_may_fail(case: AdapterCase, store: Store) -> Cursor | None:
     source = case.source()
     committed: list[Cursor | None] = [None]
     try:
-        for count, page in enumerate(source.pull(case.stream, None, now=case.now)):
+        for count, page in enumerate(pages_of(source, case.stream, None, now=case.now)):
             assert count < 20, "a page that repeats is pulled without end"
             store.take(source.map(case.stream, page))
             committed.append(committed[-1] if page.cursor is None else page.cursor)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from sync.ports import Cursor, Filing, Mapped, Page, Source
+from sync.ports import Cursor, Filing, Mapped, Page, Pending, Source
 
 PAGES_MAX = 60
 Key = tuple[str, str]
@@ -63,7 +63,7 @@ class Pulled:
 def pull(source: Source, stream: str, cursor: Cursor | None, store: Store, *, now: datetime, pages_max: int = PAGES_MAX) -> Pulled:
     """Pulls `stream` from `cursor` to the end into `store`, settling files as the pipeline does; more pages than the bound fail."""
     done = Pulled([], [], cursor)
-    for page in source.pull(stream, cursor, now=now):
+    for page in pages_of(source, stream, cursor, now=now):
         assert len(done.pages) < pages_max, "the pull does not end"
         mapped = source.map(stream, page)
         store.take(mapped)
@@ -76,11 +76,28 @@ def pull(source: Source, stream: str, cursor: Cursor | None, store: Store, *, no
     return done
 
 
+def pages_of(source: Source, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+    """The pages of a pull; where the system needs time the pull is taken up again from its cursor at once, as by another worker."""
+    for _ in range(PAGES_MAX):
+        pending = None
+        for item in source.pull(stream, cursor, now=now):
+            if isinstance(item, Pending):
+                pending = item
+                break
+            yield item
+        if pending is None:
+            return
+        cursor = pending.cursor
+    raise AssertionError("the system is never done preparing")
+
+
 def pull_pages(source: Source, stream: str, cursor: Cursor | None, store: Store, *, now: datetime, pages: int) -> Cursor | None:
     """Commits `pages` pages from `cursor` on and then stops as a killed worker would; the cursor that was committed."""
     pulling = source.pull(stream, cursor, now=now)
     for _ in range(pages):
         page = next(pulling)
+        if isinstance(page, Pending):
+            return page.cursor
         store.take(source.map(stream, page))
         cursor = cursor if page.cursor is None else page.cursor
         if isinstance(source, Filing):

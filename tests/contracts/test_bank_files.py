@@ -18,7 +18,7 @@ from sync.errors import DataError
 from sync.ports import Cursor, Filing, Source
 from sync.systems.bank_files import make_source
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
-from tests.contracts.suite_store import Store, pull
+from tests.contracts.suite_store import Store, pages_of, pull
 
 BERLIN = LegalEntity(code="DE01", name="Nordhafen GmbH", region="EMEA", currency="EUR", zone="Europe/Berlin")
 FILE_STATEMENTS = 2
@@ -159,7 +159,7 @@ class TestBankFiles(AdapterSuite):
         case.put("k4", 104, NOW)
         store, source = Store(), case.source()
         refused: list[DataError] = []
-        for page in source.pull(case.stream, None, now=NOW):
+        for page in pages_of(source, case.stream, None, now=NOW):
             try:
                 store.take(source.map(case.stream, page))
             except DataError as error:
@@ -179,11 +179,11 @@ def test_settled_files_leave_the_folder(tmp_path: Path) -> None:
     (tmp_path / "good.xml").write_bytes(document([Statement("k1", 5, NOW)], "02"))
     done = pull(source, "statements", None, Store(), now=NOW)
     (tmp_path / "bad.xml").write_bytes(b"<Document></Document>")
-    (bad,) = source.pull("statements", done.cursor, now=NOW)
+    (bad,) = pages_of(source, "statements", done.cursor, now=NOW)
     source.settled("statements", bad, accepted=False, reason="no statement in it")
     assert (tmp_path / "archive" / "good.xml").is_file()
     assert (tmp_path / "quarantine" / "bad.xml.reason.txt").read_text() == "no statement in it\n"
-    assert list(source.pull("statements", done.cursor, now=NOW)) == []
+    assert list(pages_of(source, "statements", done.cursor, now=NOW)) == []
 
 
 def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
@@ -194,6 +194,6 @@ def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
     source = make_source(connection, Landscape(legal_entities=(BERLIN,)))
     (tmp_path / "a.xml.part").write_bytes(body)
     (tmp_path / "b.xml").write_bytes(body[:-30])
-    assert list(source.pull("statements", None, now=NOW)) == []
+    assert list(pages_of(source, "statements", None, now=NOW)) == []
     (tmp_path / "b.xml").write_bytes(body)
-    assert [page.name for page in source.pull("statements", None, now=NOW)] == ["b.xml"]
+    assert [page.name for page in pages_of(source, "statements", None, now=NOW)] == ["b.xml"]

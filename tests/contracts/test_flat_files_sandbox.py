@@ -18,7 +18,7 @@ from sync.errors import DataError
 from sync.ports import Cursor
 from sync.systems.flat_files import make_source
 from sync.systems.flat_files.client import FlatFiles
-from tests.contracts.suite_store import Store
+from tests.contracts.suite_store import Store, pages_of
 
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "legacy-drop.toml"
@@ -46,7 +46,7 @@ class Reader:
         """Takes every file that is there, as the pipeline does: refused ones too pass the cursor. How many there were."""
         count = 0
         for stream in self.source.streams():
-            for page in self.source.pull(stream.name, self.cursors.get(stream.name), now=self.running.world.now):
+            for page in pages_of(self.source, stream.name, self.cursors.get(stream.name), now=self.running.world.now):
                 count += 1
                 self.cursors[stream.name] = page.cursor
                 try:

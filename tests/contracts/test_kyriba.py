@@ -17,6 +17,7 @@ from sync.ports import Cursor, Source
 from sync.systems.kyriba import make_source
 from tests.contracts.suite import AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
+from tests.contracts.suite_store import pages_of
 
 LANDSCAPE = Landscape(
     legal_entities=(
@@ -214,7 +215,7 @@ def test_a_cash_flow_takes_region_and_entity_from_its_account() -> None:
     with CashFlows() as case:
         case.put("k1", 7, case.now - timedelta(days=1))
         source = case.source()
-        frames = [source.map("cash_flows", page).frames["forecast_item"] for page in source.pull("cash_flows", None, now=case.now)]
+        frames = [source.map("cash_flows", page).frames["forecast_item"] for page in pages_of(source, "cash_flows", None, now=case.now)]
         source.close()
         assert frames[0].select("legal_entity", "region", "account", "confidence").rows() == [("US01", "NA", "US01-USD", "estimated")]
 
@@ -226,7 +227,7 @@ def test_a_record_that_changes_while_it_is_paged_hides_no_other() -> None:
             case.put(f"k{n}", n, case.now - timedelta(days=9 - n))
         source = case.source()
         seen: set[str] = set()
-        for number, page in enumerate(source.pull("cash_flows", None, now=case.now)):
+        for number, page in enumerate(pages_of(source, "cash_flows", None, now=case.now)):
             seen |= set(source.map("cash_flows", page).frames["forecast_item"]["source_key"].to_list())
             if number == 0:
                 case.put("k1", 99, case.now)
@@ -239,7 +240,7 @@ def test_balances_are_asked_for_in_windows_of_31_days() -> None:
     with Balances() as case:
         case.put("k1", 5, case.now - timedelta(days=70))
         source = make_source(case.tenant.connection(balance_history_days=80), LANDSCAPE)
-        pages = list(source.pull("balances", None, now=case.now))
+        pages = list(pages_of(source, "balances", None, now=case.now))
         source.close()
         asked = [(a.query["startDate"], a.query["endDate"]) for a in case.tenant.server.asked if "startDate" in a.query]
         spans = [(date.fromisoformat(start), date.fromisoformat(end)) for start, end in asked]
@@ -256,11 +257,11 @@ def test_an_unchanged_answer_brings_no_page() -> None:
         for n in range(1, 5):
             case.put(f"k{n}", n, case.now - timedelta(days=1))
         source = case.source()
-        cursor = list(source.pull("balances", None, now=case.now))[-1].cursor
-        quiet = list(source.pull("balances", cursor, now=case.now))
-        quiet = list(source.pull("balances", quiet[-1].cursor, now=case.now))
+        cursor = list(pages_of(source, "balances", None, now=case.now))[-1].cursor
+        quiet = list(pages_of(source, "balances", cursor, now=case.now))
+        quiet = list(pages_of(source, "balances", quiet[-1].cursor, now=case.now))
         case.put("k1", 99, case.now - timedelta(days=1))
-        changed = list(source.pull("balances", quiet[-1].cursor, now=case.now))
+        changed = list(pages_of(source, "balances", quiet[-1].cursor, now=case.now))
         source.close()
         assert [str(page.name).split()[1] for page in quiet] == ["k4"]
         assert [str(page.name).split()[1] for page in changed] == ["k1", "k4"]

@@ -17,7 +17,7 @@ from sync.errors import AuthError, PermanentError, QuotaError, SourceError, Tran
 from sync.ports import Cursor, Order, Probing, Source
 from sync.systems.kyriba import make_source, make_target
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
-from tests.contracts.suite_store import Store, pull
+from tests.contracts.suite_store import Store, pages_of, pull
 
 STREAM = "cash_flows"
 _NUMBER = itertools.count(1)
@@ -101,7 +101,7 @@ def test_a_fault_is_an_error_of_its_type_and_loses_nothing(
     """The type says what to do, and the next pull from the committed cursor finds the rest."""
     committed: Cursor | None = None
     store = Store()
-    pages = source.pull(STREAM, None, now=box.world.now)
+    pages = pages_of(source, STREAM, None, now=box.world.now)
     first = next(pages)
     store.take(source.map(STREAM, first))
     committed = first.cursor

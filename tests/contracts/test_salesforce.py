@@ -15,6 +15,7 @@ from sync.ports import Cursor, Source
 from sync.systems.salesforce import make_source
 from tests.contracts.suite import AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
+from tests.contracts.suite_store import pages_of
 
 PAGE = 2
 LANDSCAPE = Landscape(legal_entities=(LegalEntity(code="DE01", name="Meridian", region="EMEA", currency="EUR"),))
@@ -217,7 +218,7 @@ def test_a_session_that_ends_between_pages_starts_the_query_anew() -> None:
             case.put(f"k{n}", n, case.now - timedelta(days=n))
         source = case.source()
         seen: set[str] = set()
-        for number, page in enumerate(source.pull("opportunities", None, now=case.now)):
+        for number, page in enumerate(pages_of(source, "opportunities", None, now=case.now)):
             seen |= set(source.map("opportunities", page).frames["opportunity"]["source_key"].to_list())
             if number == 1:
                 case.org.token = "t2"
@@ -233,6 +234,6 @@ def test_a_deleted_record_lands_as_deleted() -> None:
         case.put("k1", 5, case.now - timedelta(days=2))
         case.org.records["Opportunity"]["k1"]["IsDeleted"] = True
         source = case.source()
-        frames = [source.map("opportunities", page).frames["opportunity"] for page in source.pull("opportunities", None, now=case.now)]
+        frames = [source.map("opportunities", page).frames["opportunity"] for page in pages_of(source, "opportunities", None, now=case.now)]
         source.close()
         assert frames[0].select("source_key", "is_deleted").rows() == [("k1", True)]

@@ -17,7 +17,7 @@ from sync.errors import AuthError, DataError, PermanentError, QuotaError, Source
 from sync.ports import Cursor, Mapped, Metered, Order, Source
 from sync.systems.salesforce import make_source, make_target
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
-from tests.contracts.suite_store import Store, pull
+from tests.contracts.suite_store import Store, pages_of, pull
 
 STREAM = "opportunities"
 _NUMBER = itertools.count(1)
@@ -121,7 +121,7 @@ def test_a_fault_is_an_error_of_its_type_and_loses_nothing(
     """Whatever goes wrong on the way, the type says what to do, and the next pull from the committed cursor finds the rest."""
     committed: list[Cursor | None] = [None]
     store = Store()
-    pages = source.pull(STREAM, None, now=box.world.now)
+    pages = pages_of(source, STREAM, None, now=box.world.now)
     store.take(source.map(STREAM, _keep(next(pages), committed)))
     dial.fault("salesforce", kind, entity="Opportunity", **how)
     with pytest.raises(error):
@@ -174,7 +174,7 @@ def test_a_field_that_is_new_is_seen_and_harmless(box: Running, source: Source, 
 
 
 def _first(source: Source, box: Running) -> Mapped:
-    return source.map(STREAM, next(iter(source.pull(STREAM, None, now=box.world.now))))
+    return source.map(STREAM, next(iter(pages_of(source, STREAM, None, now=box.world.now))))
 
 
 @pytest.mark.parametrize("how", ["bad_amount", "bad_currency", "bad_date", "missing_key"])
@@ -275,7 +275,7 @@ def test_a_required_field_that_is_not_visible_is_named(box: Running, org: Connec
     """Without read access to a field we need, the error names the field and what to do."""
     source = make_source(org.model_copy(update={"options": {**org.options, "fields": {"contract_value": "Nothing__c"}}}), LANDSCAPE)
     with pytest.raises(DataError, match="Nothing__c") as drift:
-        list(source.pull("contracts", None, now=box.world.now))
+        list(pages_of(source, "contracts", None, now=box.world.now))
     assert drift.value.cause == "schema_drift"
     source.close()
 

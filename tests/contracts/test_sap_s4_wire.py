@@ -18,7 +18,7 @@ from sync.systems.sap_s4 import make_source, make_target, wire
 from tests.contracts.odata_server import LANDSCAPE, Host, v2
 from tests.contracts.suite import NOW
 from tests.contracts.suite_server import Asked, Reply, reply_json
-from tests.contracts.suite_store import Store, pull
+from tests.contracts.suite_store import Store, pages_of, pull
 from tests.contracts.test_sap_s4 import Bills, Orders
 
 ETAG = "W/\"datetimeoffset'2026-05-01T06%3A15%3A47.1257050Z'\""
@@ -196,7 +196,7 @@ def test_refusals_in_every_form(reply: Reply, error: type[SourceError], words: s
     with Orders() as case:
         case.host.hook = lambda asked: reply if asked.path.endswith("A_SalesOrder") else None
         with pytest.raises(error, match=words) as caught:
-            list(case.source().pull("sales_orders", None, now=NOW))
+            list(pages_of(case.source(), "sales_orders", None, now=NOW))
         assert "s3cret" not in str(caught.value)
 
 
@@ -207,7 +207,7 @@ def test_a_foreign_next_link_is_refused() -> None:
         pages = iter([page, page])
         case.host.hook = lambda asked: reply_json(next(pages)) if asked.path.endswith("A_SalesOrder") else None
         with pytest.raises(PermanentError, match="refused a link"):
-            list(case.source().pull("sales_orders", None, now=NOW))
+            list(pages_of(case.source(), "sales_orders", None, now=NOW))
 
 
 def test_many_records_of_one_stamp_are_all_read() -> None:
@@ -226,7 +226,7 @@ def test_a_record_that_changes_while_it_is_read_pushes_no_other_out() -> None:
         for number in range(8):
             case.put(f"k{number}", number, NOW - timedelta(days=1) + timedelta(minutes=number))
         store, pages = Store(), case.source()
-        for page in pages.pull("sales_orders", None, now=NOW):
+        for page in pages_of(pages, "sales_orders", None, now=NOW):
             store.take(pages.map("sales_orders", page))
             case.put("k0", 77, NOW - timedelta(minutes=1))
         assert len(store.live("sales_order")) == 8
@@ -244,7 +244,7 @@ def test_renamed_and_missing_fields_are_coped_with() -> None:
         assert all("OverallTotalDeliveryStatus" not in select for select in asked)
         case.host.removed = {"TotalNetAmount"}
         with pytest.raises(PermanentError, match="has no property TotalNetAmount"):
-            list(case.source().pull("sales_orders", None, now=NOW))
+            list(pages_of(case.source(), "sales_orders", None, now=NOW))
 
 
 def test_a_field_that_no_record_has_any_more_is_drift() -> None:

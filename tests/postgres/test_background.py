@@ -17,11 +17,13 @@ import sqlalchemy as sa
 from db.clock import FixedClock
 from db.engine import reading, writing
 from sync import clock as ticking
-from sync import housekeeping, queue
+from sync import housekeeping, webhooks
 from sync.connections import LegalEntity
+from sync.doors import SignedDoor
 from sync.pull import pull_stream
 from sync.queue import defer_pull
 from sync.refreshing import refresh_measures
+from sync.signatures import Scheme
 from tests.postgres.synthetic import LANDSCAPE, Database, MemorySource, connection, customer, invoice
 
 ROOT = Path(__file__).parents[2]
@@ -58,11 +60,13 @@ def test_a_job_is_rolled_back_with_its_transaction(engine: sa.Engine) -> None:
 
 def test_a_hint_pulls_every_stream_beside_the_clock(engine: sa.Engine, clock: FixedClock) -> None:
     """A webhook asks for a pull of each registered stream now, once, although the clock's own pull waits already."""
+    body = b'{"id": "1", "source": "erp", "specversion": "1.0"}'
     pull_stream(Database(engine), ERP, LANDSCAPE, MemorySource({}), "customers", clock=clock, trigger="test")
     with writing(engine) as conn:
         defer_pull(conn, ERP, "customers")
-        queue.defer_hint(conn, ERP)
-        queue.defer_hint(conn, ERP)
+        accepted = webhooks.accept(conn, ERP, SignedDoor(Scheme()), {}, body, now=clock.now())
+        again = webhooks.accept(conn, ERP, SignedDoor(Scheme()), {}, body, now=clock.now())
+    assert (accepted.duplicates, again.duplicates) == (0, 1)
     assert rows(engine, "select args->>'trigger', count(*) from procrastinate_jobs group by 1 order by 1") == [("clock", 1), ("webhook", 4)]
 
 

@@ -1,0 +1,109 @@
+"""What stands at a connection's webhook: it checks who knocks, reads what to look at again, and answers as the sender expects.
+
+Nothing in a body is believed: a webhook is a hint to read again. A system whose events are not signed our way brings a door of its
+own (`make_door(connection)` in its package); a door is pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from sync.connections import Connection
+from sync.signatures import Scheme, check
+from sync.strict_json import loads
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What to read again. `stream` None: every stream of the connection. `keys`: these records only, in the source's own ids;
+    none: whatever has changed. `whole`: the sender has lost count, the stream is to be read from its beginning.
+    """
+
+    stream: str | None = None
+    keys: tuple[str, ...] = ()
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event as its sender counts them: `event_id` is unique within the connection for ever; a body may hold many."""
+
+    event_id: str
+    hints: tuple[Hint, ...] = (Hint(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the sender is answered once its notices are kept."""
+
+    status: int = 202
+    content_type: str = "application/json"
+    body: bytes | None = None
+    """None: our own JSON receipt."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Door(Protocol):
+    """Who may knock and what they say. `headers` have lower-case names."""
+
+    def check(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], *, now: datetime) -> None:
+        """Passes when the request proves who sent it; `secrets` are the live ones, `now` is wall time, UTC.
+
+        Raises SignatureRefused, also when nothing is configured that could prove it: it fails closed.
+        """
+        ...
+
+    def notices(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
+        """The events in the body, own echoes left out. Raises ValueError, in words, when the body is none of this system's."""
+        ...
+
+    def reply(self) -> Reply:
+        """The answer once everything is kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedDoor:
+    """The door of a system whose bodies are signed as `scheme` says: one notice a body, about everything there."""
+
+    scheme: Scheme
+
+    @classmethod
+    def of(cls, connection: Connection) -> SignedDoor:
+        """The door that the connection's option `webhook` declares, or our own scheme."""
+        declared: Mapping[str, Any] = connection.options.get("webhook", {})
+        return cls(Scheme(**declared))
+
+    def check(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], *, now: datetime) -> None:
+        """As Door.check, by HMAC over the raw bytes."""
+        check(self.scheme, headers, body, secrets, now=now)
+
+    def notices(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
+        """One notice: everything there is to be asked for news."""
+        return (Notice(event_id(self.scheme, headers, body)),)
+
+    def reply(self) -> Reply:
+        """202 with our receipt."""
+        return Reply()
+
+
+def event_id(scheme: Scheme, headers: Mapping[str, str], body: bytes) -> str:
+    """The sender's own id of the event (header, or CloudEvents `source` and `id`), else the digest of the body."""
+    if scheme.event_id_header and (given := headers.get(scheme.event_id_header.lower())):
+        return given[:200]
+    try:
+        document = loads(body)
+    except ValueError:
+        document = None
+    if isinstance(document, Mapping) and document.get("id") and document.get("specversion"):
+        return f"{document.get('source', '')}|{document['id']}"[:400]
+    return digest_id(body)
+
+
+def digest_id(body: bytes) -> str:
+    """The id of an event that brings none: its bytes'."""
+    return "sha256:" + hashlib.sha256(body).hexdigest()

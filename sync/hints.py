@@ -1,0 +1,81 @@
+"""What webhooks have named and is still to be read again (`process.hint`). A hint is settled once a pull has looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from db.engine import Reading, Writing
+from sync.connections import Connection
+from sync.doors import Hint
+
+KEYS_MAX = 2_000
+"""Above so many records a read of everything that changed costs less than a read of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The open hints of a stream taken together: `ids` of the rows, the distinct keys, and whether everything is to be read."""
+
+    ids: tuple[int, ...]
+    keys: tuple[str, ...]
+    whole: bool
+
+
+def note(conn: Writing, connection: Connection, hints: Iterable[Hint], *, webhook_id: int, now: datetime) -> list[str]:
+    """Writes down what is to be read again; returns the streams that are due because of it, paused ones left out.
+
+    Hints without keys leave no row: the next pull finds what changed anyway. A stream that is not registered is passed over.
+    """
+    known = {
+        str(row.stream): bool(row.is_paused)
+        for row in conn.execute(
+            sa.text("select stream, is_paused from process.stream where connection = :name order by stream"), {"name": connection.name}
+        )
+    }
+    due: dict[str, None] = {}
+    for hint in hints:
+        for stream in [hint.stream] if hint.stream is not None else list(known):
+            if stream not in known:
+                continue
+            due[stream] = None
+            if hint.keys or hint.whole:
+                _keep(conn, connection, stream, hint, webhook_id, now)
+    return [stream for stream in due if not known[stream]]
+
+
+def _keep(conn: Writing, connection: Connection, stream: str, hint: Hint, webhook_id: int, now: datetime) -> None:
+    conn.execute(
+        sa.text(
+            "insert into process.hint (connection, stream, region, keys, whole, webhook_id, noted_at)"
+            " values (:connection, :stream, :region, :keys, :whole, :webhook, :now)"
+        ),
+        {
+            "connection": connection.name,
+            "stream": stream,
+            "region": connection.region,
+            "keys": list(dict.fromkeys(hint.keys)),
+            "whole": hint.whole,
+            "webhook": webhook_id,
+            "now": now,
+        },
+    )
+
+
+def open_hints(conn: Reading, connection: str, stream: str) -> Open:
+    """Everything noted for the stream and not yet looked at."""
+    rows = conn.execute(
+        sa.text("select id, keys, whole from process.hint where connection = :connection and stream = :stream and settled_at is null"),
+        {"connection": connection, "stream": stream},
+    ).all()
+    keys = dict.fromkeys(key for row in rows for key in row.keys)  # noqa: SIM118  (the column is called keys)
+    return Open(tuple(row.id for row in rows), tuple(keys), any(row.whole for row in rows))
+
+
+def settle(conn: Writing, ids: Sequence[int], *, now: datetime) -> None:
+    """These hints have been looked at."""
+    if ids:
+        conn.execute(sa.text("update process.hint set settled_at = :now where id = any(:ids)"), {"ids": list(ids), "now": now})
