@@ -17,7 +17,7 @@ from sync.ports import Cursor, Source
 from sync.systems.kyriba import make_source
 from tests.contracts.suite import AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
-from tests.contracts.suite_store import pages_of
+from tests.contracts.suite_store import Store, pages_of, pull
 
 LANDSCAPE = Landscape(
     legal_entities=(
@@ -41,6 +41,8 @@ class Tenant:
         self.balances: dict[str, list[tuple[date, Any]]] = {}
         self.flows: list[dict[str, Any]] = []
         self.repeating = False
+        self.twice = False
+        """Whether every page holds its first record twice, beyond its limit and uncounted."""
         self.repeated: dict[str, Reply] = {}
         self.token = "t1"
         self.server = ScriptedServer(self.answer)
@@ -87,6 +89,7 @@ class Tenant:
     def _listing(self, rows: list[dict[str, Any]], asked: Asked) -> Reply:
         limit, offset = int(asked.query["page.limit"]), int(asked.query["page.offset"])
         page = rows[offset : offset + limit]
+        page = page[:1] * self.twice + page
         told = {"numberOfTotalResults": len(rows), "pageLimit": limit, "pageOffset": offset, "pageResults": len(page), "links": {}}
         return Reply(json.dumps({"metadata": told, "results": page}).encode())
 
@@ -233,6 +236,20 @@ def test_a_record_that_changes_while_it_is_paged_hides_no_other() -> None:
                 case.put("k1", 99, case.now)
         source.close()
         assert seen == {f"k{n}" for n in range(1, 8)}
+
+
+@pytest.mark.parametrize(("case_of", "records"), [(Accounts, 5), (CashFlows, 5), (CashFlows, 6)])
+def test_a_page_that_holds_a_record_twice_hides_no_other(case_of: type[_Case], records: int) -> None:
+    """Records of one stamp are told apart by their place alone: a page longer than its limit still moves the place by the limit."""
+    with case_of() as case:
+        for n in range(1, records + 1):
+            case.put(f"k{n}", 100 + n, case.now - timedelta(days=1))
+        case.tenant.twice = True
+        store = Store()
+        source = case.source()
+        pull(source, case.stream, None, store, now=case.now)
+        source.close()
+        assert set(store.live(case.entity)) == {f"k{n}" for n in range(1, records + 1)}
 
 
 def test_balances_are_asked_for_in_windows_of_31_days() -> None:

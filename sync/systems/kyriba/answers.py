@@ -16,22 +16,27 @@ class TokenExpired(AuthError):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a listing: its records, where it begins among `total`, and how many the system gives at most."""
+    """One page of a listing: its records, how many the listing holds, and how many of them a page of it takes at most."""
 
     rows: Rows
     total: int
-    offset: int
     limit: int
 
+    @property
+    def step(self) -> int:
+        """How far the page moves the offset on. A page that holds a record twice is longer than its limit, and the places that the
+        tenant counts are not: going on by what came would leap over a record.
+        """
+        return min(self.rows.total, self.limit)
 
-def listing(answer: Answer) -> Listing:
-    """The page of an answer; TransientError when it is none."""
+
+def listing(answer: Answer, asked: int) -> Listing:
+    """The page of an answer to a question for `asked` records; TransientError when it is none."""
     try:
         taken = split(answer.body, "results")
         told = taken.beside["metadata"]
-        return Listing(
-            decode(taken.records), int(told["numberOfTotalResults"]), int(told.get("pageOffset", 0)), int(told.get("pageLimit") or 0)
-        )
+        limit = int(told.get("pageLimit") or 0)
+        return Listing(decode(taken.records), int(told["numberOfTotalResults"]), min(limit, asked) if limit > 0 else asked)
     except (DataError, KeyError, TypeError, ValueError) as error:
         raise TransientError(f"{answer.place}: the answer is no page of results", status=answer.status) from error
 

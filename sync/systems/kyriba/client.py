@@ -58,9 +58,9 @@ class Session:
 
     def listing(self, path: str, params: Mapping[str, str], *, offset: int = 0, limit: int | None = None) -> tuple[Answer, Listing]:
         """One page of a listing from `offset` on."""
-        paging = {"page.limit": str(limit or self.settings.page_size), "page.offset": str(offset)}
-        answer = self.get(path, {**params, **paging})
-        return answer, listing(answer)
+        asked = limit or self.settings.page_size
+        answer = self.get(path, {**params, "page.limit": str(asked), "page.offset": str(offset)})
+        return answer, listing(answer, asked)
 
     def _request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
         kind = {"Content-Type": "application/json"} if body is not None else {}

@@ -87,7 +87,7 @@ class KyribaSource:
         for number in range(1, LISTING_PAGES_MAX):
             answer, page = self._session.listing("v1/accounts", {}, offset=offset)
             self._not_seen(answer, seen)
-            offset += page.rows.total
+            offset += page.step
             last = self._is_last(answer, page, offset)
             yield self._page(
                 answer, f"accounts {number}", {}, now, {"asked": now.isoformat()} if last else None, complete_until=now if last else None
@@ -151,7 +151,7 @@ class KyribaSource:
             self._not_seen(answer, seen)
             name = f"cash flows {number}"
             found = stamps(page.rows)
-            offset += page.rows.total
+            offset += page.step
             if self._is_last(answer, page, offset):
                 mark.advance(max(found, default=None), now)
                 yield self._page(answer, name, companies, now, mark.cursor(done=True), complete_until=now)
@@ -161,6 +161,7 @@ class KyribaSource:
                 second = found[-1].replace(microsecond=0)  # the filter knows whole seconds
                 if at is None or second > at:
                     at, offset = second, 0
+                    seen.clear()  # a filter that leaves out nothing brings the same page once more, and that is no circle
             yield self._page(answer, name, companies, now, mark.cursor() if found == sorted(found) else None, complete_until=None)
 
     def _asked_from(self, at: datetime | None) -> dict[str, str]:
@@ -180,7 +181,7 @@ class KyribaSource:
                 code = company.get("code") if isinstance(company, dict) else None
                 if row.get("code"):
                     found[str(row["code"])] = None if code is None else str(code)
-            offset += page.rows.total
+            offset += page.step
             if self._is_last(answer, page, offset):
                 break
         return found
@@ -189,7 +190,7 @@ class KyribaSource:
         """Whether the listing is read to its end; TransientError when the page is shorter than the rest of it allows."""
         if read >= page.total:
             return True
-        if page.rows.total < min(page.limit or self._settings.page_size, self._settings.page_size):
+        if page.rows.total < page.limit:
             raise TransientError(
                 f"{answer.place}: {read} of {page.total} records came, and the page was not full", connection=self._connection.name
             )

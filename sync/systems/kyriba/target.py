@@ -116,10 +116,12 @@ class KyribaTarget:
     def _listed(self) -> list[dict[str, Any]]:
         if self._accounts is None:
             found: list[dict[str, Any]] = []
+            offset = 0
             for _ in range(LISTING_PAGES_MAX):
-                _, page = self._session.listing("v1/accounts", {}, offset=len(found))
+                _, page = self._session.listing("v1/accounts", {}, offset=offset)
                 found += page.rows.sound
-                if not page.rows.total or len(found) >= page.total:
+                offset += page.step
+                if not page.step or offset >= page.total:
                     break
             self._accounts = found
         return self._accounts
