@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contracts.suite", "tests.contracts.suite_store")
+pytest.register_assert_rewrite("tests.contracts.suite", "tests.contracts.suite_store", "tests.contracts.suite_wire")

@@ -48,10 +48,14 @@ def reply_json(value: Any, status: int = 200, **headers: str) -> Reply:
 
 
 class ScriptedServer:
-    """Serves `handler` on a free loopback port until closed; `asked` is every request in order of arrival."""
+    """Serves `handler` on a free loopback port until closed; `asked` is every request in order of arrival.
+
+    `between`, while it is set, stands between the handler's answer and the socket: the place where a test breaks the wire.
+    """
 
     def __init__(self, handler: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
+        self.between: Callable[[Asked, Callable[[], Reply]], Reply] | None = None
         outer = self
 
         class _Handler(http.server.BaseHTTPRequestHandler):
@@ -72,7 +76,8 @@ class ScriptedServer:
                     self.rfile.read(length),
                 )
                 outer.asked.append(asked)
-                self._send(handler(asked))
+                between = outer.between
+                self._send(handler(asked) if between is None else between(asked, lambda: handler(asked)))
 
             def _send(self, reply: Reply) -> None:
                 try:

@@ -1,0 +1,47 @@
+"""Every HTTP adapter under the wire fault suite. A new adapter adds a class of a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contracts.suite_wire import Wire, WireSuite
+from tests.contracts.test_kyriba import CashFlows
+from tests.contracts.test_salesforce import Contracts
+from tests.contracts.test_sap_s4 import Orders
+
+SECRETS = {
+    "SF_TEST_ID": "id", "SF_TEST_SECRET": "s3cret", "S4_TEST_USER": "TIDEGATE", "S4_TEST_PASSWORD": "s3cret",
+    "KYRIBA_TEST_ID": "id", "KYRIBA_TEST_SECRET": "s3cret",
+}  # fmt: skip
+
+
+EXPIRED = b'[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]'
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+class TestSalesforce(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with Contracts() as case:
+            yield Wire(case, case.org.server, refusal=EXPIRED)
+
+
+class TestSapS4(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with Orders() as case:
+            yield Wire(case, case.host.server, renews=False)
+
+
+class TestKyriba(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with CashFlows() as case:
+            yield Wire(case, case.tenant.server)
