@@ -8,13 +8,11 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sync.connections import ConfigError, Connection, Landscape
 from sync.errors import DataError, TransientError
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
-from sync.systems.bank_files import mapping, verdicts
-from sync.systems.bank_files.wire import statements
+from sync.statements import Owners, followed, mapped
 
 STREAM = "statements"
 KNOWN_FILES = 5000
@@ -39,8 +37,7 @@ class BankFiles:
         unknown = set(options) - {"folder", "pattern", "settle_seconds", "archive", "quarantine", "accounts", "webhook"}
         if unknown:
             raise ConfigError(f"connection {connection.name}: bank_files knows no option {', '.join(sorted(unknown))}")
-        entities = [entity for entity in landscape.legal_entities if entity.code in connection.legal_entities]
-        self._owners = mapping.Owners(connection.name, connection.region, dict(options.get("accounts", {})), entities, connection.zone)
+        self._owners = Owners.of(connection, landscape)
 
     def streams(self) -> tuple[Stream, ...]:
         """One stream: every statement file of the folder."""
@@ -62,7 +59,7 @@ class BankFiles:
             seen.pop(path.name, None)
             seen[path.name] = digest
             seen = dict(list(seen.items())[-KNOWN_FILES:])
-            chain = _moved(chain, body)
+            chain = dict(followed(chain, body))
             yield Page(
                 body=body,
                 content_type="application/xml",
@@ -77,7 +74,7 @@ class BankFiles:
 
     def map(self, stream: str, page: Page) -> Mapped:  # noqa: ARG002  (there is one)
         """The statements of the file in canonical words."""
-        return mapping.mapped(page.body, self._owners, json.loads(page.headers.get("chain", "{}")))
+        return mapped(page.body, self._owners, json.loads(page.headers.get("chain", "{}")))
 
     def settled(self, stream: str, page: Page, *, accepted: bool, reason: str | None) -> None:  # noqa: ARG002
         """Archives an accepted file; sets a refused one aside, with the reason beside it."""
@@ -143,13 +140,3 @@ class BankFiles:
         if place.exists():
             place = target / f"{path.stem}.{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}{path.suffix}"
         return path.replace(place)
-
-
-def _moved(chain: Mapping[str, Any], body: bytes) -> dict[str, Mapping[str, str]]:
-    """The chain after this file; a file that can't be read, or does not balance, moves nothing."""
-    try:
-        reckoned = [mapping.reckon(statement) for statement in statements(body)]
-    except DataError:
-        return dict(chain)
-    balanced = [one for one in reckoned if (verdict := verdicts.balances(one)) is None or verdict.agree]
-    return verdicts.newest(chain, balanced)

@@ -11,9 +11,9 @@ import pytest
 from sync.connections import LegalEntity
 from sync.errors import DataError
 from sync.ports import Mapped
-from sync.systems.bank_files.mapping import Owners, mapped, reckon
-from sync.systems.bank_files.verdicts import newest
-from sync.systems.bank_files.wire import statements
+from sync.statements.camt import statements
+from sync.statements.facts import Owners, mapped, reckon
+from sync.statements.verdicts import newest
 
 BERLIN = LegalEntity(code="DE01", name="Nordhafen GmbH", region="EMEA", currency="EUR", zone="Europe/Berlin")
 OWNERS = Owners("bank", "EMEA", {}, [BERLIN], None)

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from sync.connections import LegalEntity
+from sync.connections import Connection, Landscape, LegalEntity
 from sync.errors import DataError
 from sync.ports import ControlTotal, Mapped, no_rejects
-from sync.systems.bank_files.verdicts import CLOSING, OPENING, Reckoned, balances, chains
-from sync.systems.bank_files.wire import Balance, Detail, Entry, Statement, statements
+from sync.statements.camt import Balance, Detail, Entry, Statement, statements
+from sync.statements.verdicts import CLOSING, OPENING, Reckoned, balances, chains
 
 BALANCE_TYPES = {
     "OPBD": "opening_booked",
@@ -66,6 +66,12 @@ class Owners:
     accounts: Mapping[str, str]
     entities: Sequence[LegalEntity]
     zone: str | None
+
+    @classmethod
+    def of(cls, connection: Connection, landscape: Landscape) -> Self:
+        """The owners as `connection` names them: option `accounts`, its legal entities, its zone."""
+        entities = [entity for entity in landscape.legal_entities if entity.code in connection.legal_entities]
+        return cls(connection.name, connection.region, dict(connection.options.get("accounts", {})), entities, connection.zone)
 
     def entity(self, account: str, currency: str | None) -> LegalEntity | None:
         """The configured owner of `account`; else the connection's only entity, or its only one of that currency."""
