@@ -15,11 +15,11 @@ import polars as pl
 import pytest
 
 from sync.connections import ConfigError, Connection, Landscape, load
+from sync.declared.columns import amount, day, moment
 from sync.errors import DataError
 from sync.ports import Mapped, Page
 from sync.systems.flat_files import make_source
 from sync.systems.flat_files.client import FlatFiles
-from sync.systems.flat_files.columns import amount, day, moment
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
 KIND: dict[str, Any] = {

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sync.connections import Connection, Landscape
+from sync.declared.mapping import speaker_of
 from sync.errors import DataError, PermanentError, SourceError, TransientError
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.flat_files import wire
 from sync.systems.flat_files.declaration import FileKind, declared
 from sync.systems.flat_files.drop import Dropped, Folders, manifest_of
-from sync.systems.flat_files.mapping import Arrival, Speaker, map_file
+from sync.systems.flat_files.mapping import Arrival, map_file
 
 REMEMBERED = 2000
 """Files that a cursor still knows after they have left the folder."""
@@ -30,13 +31,7 @@ class FlatFiles:
         self._drop = declared(connection)
         self._folders = Folders(self._drop, connection.name, wall)
         self._digests: dict[Path, tuple[int, int, str]] = {}
-        single = connection.legal_entities[0] if len(connection.legal_entities) == 1 else None
-        self._speaker = Speaker(
-            region=connection.region,
-            legal_entity=single,
-            zone=connection.zone,
-            regions={entity.code: entity.region for entity in landscape.legal_entities},
-        )
+        self._speaker = speaker_of(connection, landscape)
 
     def streams(self) -> Sequence[Stream]:
         """One stream per kind of file, in the order of the declaration."""

@@ -10,11 +10,12 @@ from decimal import Decimal
 
 import polars as pl
 
+from sync.declared.columns import amount
+from sync.declared.records import raw
 from sync.errors import DataError
 from sync.ports import ControlTotal
-from sync.systems.flat_files.columns import amount
 from sync.systems.flat_files.declaration import FileKind
-from sync.systems.flat_files.wire import Table, raw, unreadable
+from sync.systems.flat_files.wire import Table, unreadable
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,36 +11,26 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from sync.declared.records import CHARACTERS_OF_EVIDENCE, Records, cleaned
 from sync.errors import DataError
 from sync.systems.flat_files.declaration import FileKind, Marked
 
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**20
-CHARACTERS_OF_EVIDENCE = 400
 
 Row = str | list[str]
 """A line as it stands, or as a CSV reader cut it when the file uses quotes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """`lines`: `ordinal` and per declared column its text under `raw(column)`, absent values null. `broken`: `ordinal`, `text`, `message`
-    of the lines that are none. `records` counts both. `header` and `trailer` by the names of their fields; `sums` as the
-    trailer has them, still text. `names`: the file's columns in order.
+class Table(Records):
+    """The records of a file with what it says of itself: `header` and `trailer` by the names of their fields; `sums` as the trailer
+    has them, still text.
     """
 
-    lines: pl.DataFrame
-    broken: pl.DataFrame
-    records: int
-    names: tuple[str, ...]
     header: dict[str, str] = field(default_factory=dict)
     trailer: dict[str, str] = field(default_factory=dict)
     sums: tuple[tuple[str, str], ...] = ()
-
-
-def raw(column: str) -> str:
-    """The name of `column` as text in a table's `lines`."""
-    return f"text of {column}"
 
 
 def unreadable(detail: str, **evidence: object) -> DataError:
@@ -112,7 +102,7 @@ def table(text: str, kind: FileKind) -> Table:
     data = rows[first:last]
     lists = [row for row in data if isinstance(row, list)]
     found = _from_lists(lists, names) if quoted else _from_lines([row for row in data if isinstance(row, str)], names, kind)
-    return Table(_declared(found[0], names, kind), found[1], len(data), names, header, trailer, tuple(sums))
+    return Table(_named(found[0], names, kind), found[1], len(data), names, header, trailer, tuple(sums))
 
 
 def _quoted(text: str, kind: FileKind) -> list[list[str]]:
@@ -202,17 +192,10 @@ def _broken(frame: pl.DataFrame, width: int) -> pl.DataFrame:
     )
 
 
-def _declared(cut: pl.DataFrame, names: tuple[str, ...], kind: FileKind) -> pl.DataFrame:
-    """The declared columns only, trimmed, with the values that mean "nothing" as null."""
-    nothing = ["", *kind.null_values]
-
-    def one(name: str) -> pl.Expr:
-        if name not in names:
-            return pl.lit(None, dtype=pl.String).alias(raw(name))
-        trimmed = pl.col(str(names.index(name))).str.strip_chars()
-        return pl.when(trimmed.is_in(nothing)).then(None).otherwise(trimmed).alias(raw(name))
-
-    return cut.select(pl.col("ordinal"), *(one(name) for name in kind.columns))
+def _named(cut: pl.DataFrame, names: tuple[str, ...], kind: FileKind) -> pl.DataFrame:
+    """The declared columns of `cut`, whose columns are called by their place."""
+    held = {name: str(names.index(name)) for name in kind.columns if name in names}
+    return cleaned(cut.select("ordinal", **{name: pl.col(place) for name, place in held.items()}), kind)
 
 
 def numbering(name: str, header: dict[str, str], kind: FileKind) -> tuple[int | None, int | None]:

@@ -1,4 +1,4 @@
-"""The text of a file's columns -> typed columns, and a list of what can't be read. Pure and vectorised; nothing is guessed."""
+"""The text of a record's columns -> typed columns, and a list of what can't be read. Pure and vectorised; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 
 import polars as pl
 
-from sync.systems.flat_files.declaration import Column, FileKind
-from sync.systems.flat_files.targets import DTYPES
-from sync.systems.flat_files.wire import Table, raw
+from sync.declared.declaration import Column, Declaration
+from sync.declared.fields import DTYPES
+from sync.declared.records import Records, raw
 
 PROBLEM_SCHEMA = pl.Schema(
     {"ordinal": pl.Int64(), "column": pl.String(), "cause": pl.String(), "message": pl.String(), "text": pl.String()}
@@ -18,18 +18,21 @@ _DAY_FORMAT = re.compile(r"(%[dmY])([^%A-Za-z0-9]?)(%[dmY])([^%A-Za-z0-9]?)(%[dm
 _FITTING = r"^[+-]?0*\d{1,15}(\.\d{1,4}0*)?$"
 
 
-def typed(table: Table, kind: FileKind, zone: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def typed(records: Records, declaration: Declaration, zone: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(`ordinal` and each column as its declared type, the problems found as a frame of PROBLEM_SCHEMA).
 
     `zone`: the connection's zone for local times. A value that can't be read is null in the first and named in the second.
     """
-    frame = table.lines.select(
+    frame = records.lines.select(
         "ordinal",
-        *(pl.col(raw(name)) for name in kind.columns),
-        *(expression(pl.col(raw(name)), column, kind, column.zone or zone).alias(name) for name, column in kind.columns.items()),
+        *(pl.col(raw(name)) for name in declaration.columns),
+        *(
+            expression(pl.col(raw(name)), column, declaration, column.zone or zone).alias(name)
+            for name, column in declaration.columns.items()
+        ),
     )
-    problems = [_unread(frame, name, column) for name, column in kind.columns.items()]
-    lines = table.broken.select("ordinal", column=pl.lit(""), cause=pl.lit("malformed_record"), message="message", text="text")
+    problems = [_unread(frame, name, column) for name, column in declaration.columns.items()]
+    lines = records.broken.select("ordinal", column=pl.lit(""), cause=pl.lit("malformed_record"), message="message", text="text")
     return frame, pl.concat([lines.cast(PROBLEM_SCHEMA), *problems])
 
 
@@ -49,14 +52,14 @@ def _unread(frame: pl.DataFrame, name: str, column: Column) -> pl.DataFrame:
     )
 
 
-def expression(text: pl.Expr, column: Column, kind: FileKind, zone: str | None) -> pl.Expr:
+def expression(text: pl.Expr, column: Column, declaration: Declaration, zone: str | None) -> pl.Expr:
     """`text` as the type of `column`; null where it can't be read exactly."""
     if column.type == "amount":
         return amount(
             text,
-            decimal=column.decimal or kind.decimal,
-            thousands=kind.thousands if column.thousands is None else column.thousands or None,
-            trailing_minus=kind.trailing_minus if column.trailing_minus is None else column.trailing_minus,
+            decimal=column.decimal or declaration.decimal,
+            thousands=declaration.thousands if column.thousands is None else column.thousands or None,
+            trailing_minus=declaration.trailing_minus if column.trailing_minus is None else column.trailing_minus,
         )
     if column.type == "integer":
         return pl.when(text.str.contains(r"^[+-]?\d{1,18}$")).then(text.str.strip_prefix("+")).otherwise(None).cast(pl.Int64, strict=False)
