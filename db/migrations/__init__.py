@@ -38,7 +38,9 @@ def head() -> str:
 
 def current(conn: sa.Connection) -> str | None:
     """The revision that the database is at; None for an empty one."""
-    if conn.execute(sa.text("SELECT to_regclass('public.alembic_version')")).scalar() is None:
+    # Read from the catalogue, which takes a lock and so learns of another's commit: to_regclass may answer from this backend's memory.
+    table = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = 'alembic_version'"
+    if conn.execute(sa.text(table)).scalar() is None:
         return None
     found: str | None = conn.execute(sa.text("SELECT version_num FROM public.alembic_version")).scalar()
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,13 +20,16 @@ from sync.systems.kyriba import make_source, make_target
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pages_of, pull
 
+OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+"""The world is the same on every day that the tests run."""
+
 STREAM = "cash_flows"
 _NUMBER = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=90) as running:
+    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=90, start_at=OPENED) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,10 +19,13 @@ from sync.systems.registry import system
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.postgres.synthetic import Database
 
+OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+"""The world is the same on every day that the tests run."""
+
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=60) as running:
+    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=60, start_at=OPENED) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from sync.exception_filter import ExceptionFilter
 from sync.submission import submit
 from tests.postgres.sandbox_house import SandboxHouse, furnish
 
+OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+"""The world is the same on every day that the tests run."""
+
 
 @pytest.fixture
 def house(engine: sa.Engine, tmp_path: Path) -> Iterator[SandboxHouse]:
     """Tidegate beside a small frozen sandbox, its ERPs and its CRM pulled once."""
-    with sandbox.running(tmp_path / "sandbox", customers=12, history_days=40) as box:
+    with sandbox.running(tmp_path / "sandbox", customers=12, history_days=40, start_at=OPENED) as box:
         found = furnish(engine, box)
         found.pull("sap-emea", "salesforce")
         found.decide()
@@ -109,7 +113,9 @@ def test_beyond_the_limit_a_person_approves(house: SandboxHouse) -> None:
     step(house)
     step(house)
     assert len(house.writes(system="sap-emea", key=made["order"])) == 1
-    (effect,) = house.rows("select approved_by, requested_by, case_id from process.effect where kind = 'release_order'")
+    (effect,) = house.rows(
+        "select approved_by, requested_by, case_id from process.effect where case_id = :case and kind = 'release_order'", case=case.id
+    )
     assert (effect.approved_by, effect.requested_by, effect.case_id) == ("olga", "rule:order_to_cash", case.id)
 
 
