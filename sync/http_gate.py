@@ -157,3 +157,22 @@ def gate_of(connection: str, origin: str, daily_budget: int | None) -> Gate:
     """The process's one gate for this connection at this origin, so that a new client remembers what the last one learnt."""
     with _GATES_LOCK:
         return _GATES.setdefault((connection, origin), Gate(Budget(daily_budget)))
+
+
+def counted_today(connection: str, now: datetime) -> int:
+    """The calls that this process knows to have been made to the connection on the UTC day of `now`, by whichever process."""
+    today = now.date().isoformat()
+    with _GATES_LOCK:
+        return max(
+            (gate.budget.counted for (name, _), gate in _GATES.items() if name == connection and gate.budget.day == today), default=0
+        )
+
+
+def recall(connection: str, counted: int, now: datetime) -> None:
+    """Calls that were made on the UTC day of `now` before this process began, or by another, count too."""
+    today = now.date().isoformat()
+    with _GATES_LOCK:
+        for (name, _), gate in _GATES.items():
+            if name == connection:
+                gate.budget.counted = max(counted, gate.budget.counted if gate.budget.day == today else 0)
+                gate.budget.day = today

@@ -21,7 +21,7 @@ import structlog
 from db.bulk import Contended
 from db.clock import Clock
 from db.engine import Writing, writing
-from sync import crash, leases, pull_batch, quarantine, streams
+from sync import crash, http_gate, leases, pull_batch, quarantine, streams
 from sync.connections import Connection, Landscape
 from sync.errors import MAX_ATTEMPTS, SourceError, TransientError, decide_retry
 from sync.ports import ControlTotal, Filing, Metered, Page, Pending, Source, Stream
@@ -107,6 +107,7 @@ def pull_stream(
         if refusal is None:
             lease = leases.acquire(conn, connection.name, stream, owner_name(), now=clock.now())
             refusal = "busy" if lease is None else None
+            _recall_calls(conn, connection)
     if lease is None:
         return PullResult(connection.name, stream, refusal or "busy")
     handed = pages is not None
@@ -122,6 +123,13 @@ def pull_stream(
         handed=handed,
     )
     return job.run(state, trigger, None if full else state.cursor, pages)
+
+
+def _recall_calls(conn: Writing, connection: Connection) -> None:
+    """The day's calls outlive the process that made them: a restarted worker has no new budget."""
+    if connection.daily_call_budget is not None:
+        wall = datetime.now(UTC)
+        http_gate.recall(connection.name, streams.counted(conn, connection.name, wall.date().isoformat()), wall)
 
 
 def _not_now(conn: Writing, connection: Connection, state: streams.State, offered: Mapping[str, Stream], trigger: str) -> State | None:
@@ -287,11 +295,18 @@ class _Pull:
                 quarantine.recovered(conn, self._connection.name, self._stream.name, now=now)
                 if isinstance(self._source, Metered):
                     streams.note_calls(conn, self._connection.name, self._stream.name, *self._source.calls())
+                self._keep_count(conn)
                 if state.breaker_open_until_wall is not None:
                     self._tell(conn, "sync.recovered", run_id, now, {})
             _end_run(conn, run_id, "done", self._result, now)
         crash.point("after_finish")
         return self._result
+
+    def _keep_count(self, conn: Writing) -> None:
+        if self._connection.daily_call_budget is not None:
+            wall = datetime.now(UTC)
+            count = http_gate.counted_today(self._connection.name, wall)
+            streams.note_count(conn, self._connection.name, self._stream.name, count, wall.date().isoformat())
 
     def _fail(self, run_id: int, state: streams.State, error: SourceError) -> PullResult:
         now = self._clock.now()
@@ -310,6 +325,7 @@ class _Pull:
         with suppress(leases.Fenced), writing(self._engine) as conn:
             leases.hold(conn, self._lease)
             streams.failed(conn, self._connection.name, self._stream.name, failure)
+            self._keep_count(conn)
             if decision.action == "stop" and error.kind != "data":
                 quarantine.trouble(conn, self._writer.place, [_trouble(error)], now=now)
             if delayed and state.breaker_open_until_wall is None:

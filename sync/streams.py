@@ -161,9 +161,31 @@ def preparing(conn: Writing, connection: str, stream: str, pending: Pending) -> 
 
 def note_calls(conn: Writing, connection: str, stream: str, used: int, limit: int | None) -> None:
     """Writes down how many calls of how many the connection has used, as its system or we count them."""
+    _note_budget(conn, connection, stream, {"used": used, "limit": limit})
+
+
+def note_count(conn: Writing, connection: str, stream: str, counted: int, day: str) -> None:
+    """Writes down our own count of the connection's calls on `day` (ISO, UTC), for the process that comes after this one."""
+    _note_budget(conn, connection, stream, {"counted": counted, "day": day})
+
+
+def _note_budget(conn: Writing, connection: str, stream: str, part: Mapping[str, object]) -> None:
     conn.execute(
-        sa.text("update process.stream set budget = cast(:budget as jsonb) where connection = :connection and stream = :stream"),
-        {"connection": connection, "stream": stream, "budget": json.dumps({"used": used, "limit": limit})},
+        sa.text("update process.stream set budget = budget || cast(:part as jsonb) where connection = :connection and stream = :stream"),
+        {"connection": connection, "stream": stream, "part": json.dumps(dict(part))},
+    )
+
+
+def counted(conn: Reading, connection: str, day: str) -> int:
+    """Our own count of the connection's calls on `day` (ISO, UTC) as it was last written down; 0 when it was not."""
+    return int(
+        conn.execute(
+            sa.text(
+                "select coalesce(max((budget ->> 'counted')::int), 0) from process.stream"
+                " where connection = :connection and budget ->> 'day' = :day"
+            ),
+            {"connection": connection, "day": day},
+        ).scalar_one()
     )
 
 
