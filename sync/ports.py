@@ -95,6 +95,20 @@ REJECT_SCHEMA: dict[str, pl.DataType] = {
     "currency": pl.String(),
 }
 
+GONE_SCHEMA: dict[str, pl.DataType] = {
+    "ordinal": pl.Int64(),  # of the record in its page, from 0
+    "entity": pl.String(),
+    "source_key": pl.String(),
+    "source_version": pl.Int64(),
+    "changed_at": pl.Datetime("us", "UTC"),
+}
+_NONE_GONE = pl.DataFrame(schema=GONE_SCHEMA)
+
+
+def none_gone() -> pl.DataFrame:
+    """An empty frame of GONE_SCHEMA."""
+    return _NONE_GONE.clone()
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -103,7 +117,8 @@ class Mapped:
     `records`: how many records the page held (ordinals run from 0). `frames`: entity -> frame with `ordinal` (Int64), the
     columns source_key, source_version, legal_entity, region, changed_at, is_deleted and the entity's own columns; a missing
     own column means null/false. `rejects`: frame of REJECT_SCHEMA; a record with a reject lands in no frame. `fields_seen`:
-    their field name -> kind of value, for schema drift.
+    their field name -> kind of value, for schema drift. `gone`: frame of GONE_SCHEMA, what no longer exists there and of which the
+    page knows no more than the key: what is held of it becomes deleted as it is, unless it is newer; what is not held is nothing.
     """
 
     records: int
@@ -111,6 +126,7 @@ class Mapped:
     rejects: pl.DataFrame
     control_totals: tuple[ControlTotal, ...] = ()
     fields_seen: Mapping[str, str] = field(default_factory=dict)
+    gone: pl.DataFrame = field(default_factory=none_gone)
 
 
 _NO_REJECTS = pl.DataFrame(schema=REJECT_SCHEMA)

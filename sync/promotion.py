@@ -32,6 +32,7 @@ from sync.promotion_batch import (
     describe,
     gather,
 )
+from sync.promotion_gone import with_gone
 
 CUSTOMER_BOUND = ("sales_order", "invoice")
 """Entities that are worth nothing without a customer whom we know."""
@@ -63,7 +64,7 @@ def promote(conn: Writing, setting: Setting, pages: Sequence[MappedPage], *, onl
     if only is not None:
         wanted = batch.records.filter(pl.col("raw_record_id").is_in(list(only)))
         batch = batch.only(wanted["record"])
-    return _settle(conn, setting, _with_customers(conn, setting, checked(batch)))
+    return _settle(conn, setting, with_gone(conn, setting.source, _with_customers(conn, setting, checked(batch))))
 
 
 def _settle(conn: Writing, setting: Setting, batch: Batch) -> Outcome:

@@ -12,7 +12,7 @@ import polars as pl
 from db.schema.raw import ORDINAL_BITS
 from sync.canonical.checks import conform, violations
 from sync.canonical.contracts import CONTRACTS, Contract
-from sync.ports import REJECT_SCHEMA, Mapped
+from sync.ports import GONE_SCHEMA, REJECT_SCHEMA, Mapped
 
 REJECTED: dict[str, pl.DataType] = {
     **{name: dtype for name, dtype in REJECT_SCHEMA.items() if name != "ordinal"},
@@ -22,6 +22,13 @@ REJECTED: dict[str, pl.DataType] = {
     "legal_entity": pl.String(),
 }
 """A refused record: `record` is its number in the batch, the rest tells why and what is at stake."""
+
+GONE: dict[str, pl.DataType] = {
+    **{name: dtype for name, dtype in GONE_SCHEMA.items() if name != "ordinal"},
+    "record": pl.Int64(),
+    "raw_record_id": pl.Int64(),
+}
+"""What a record says is gone, by its key alone."""
 
 RECORDS: dict[str, pl.DataType] = {"record": pl.Int64(), "raw_record_id": pl.Int64(), "seen_before": pl.Boolean()}
 
@@ -56,11 +63,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`records`: one row per record (RECORDS). `frames`: entity -> rows with `record` and `raw_record_id`. `rejects`: REJECTED."""
+    """`records`: one row per record (RECORDS). `frames`: entity -> rows with `record` and `raw_record_id`. `rejects`: REJECTED.
+
+    `gone`: frame of GONE.
+    """
 
     records: pl.DataFrame
     frames: Mapping[str, pl.DataFrame]
     rejects: pl.DataFrame
+    gone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE))
 
     def reject(self, refused: pl.DataFrame) -> Self:
         """The batch without the refused records: if one row of a record can't pass, none of its rows lands."""
@@ -69,7 +80,7 @@ class Batch:
         rejects = pl.concat([self.rejects, refused.select(REJECTED.keys())])
         gone = rejects["record"].unique().implode()
         frames = {entity: frame.filter(~pl.col("record").is_in(gone)) for entity, frame in self.frames.items()}
-        return replace(self, frames=frames, rejects=rejects)
+        return replace(self, frames=frames, rejects=rejects, gone=self.gone.filter(~pl.col("record").is_in(gone)))
 
     def only(self, records: pl.Series) -> Self:
         """The part of the batch that concerns these record numbers."""
@@ -79,6 +90,7 @@ class Batch:
             records=self.records.filter(keep),
             frames={entity: frame.filter(keep) for entity, frame in self.frames.items()},
             rejects=self.rejects.filter(keep),
+            gone=self.gone.filter(keep),
         )
 
     def halves(self) -> tuple[Self, Self]:
@@ -92,6 +104,7 @@ def gather(pages: Sequence[MappedPage]) -> Batch:
     """The pages as one batch, in their order; rows conform to their contracts' types, nothing is checked yet."""
     records: list[pl.DataFrame] = []
     rejects: list[pl.DataFrame] = []
+    gone: list[pl.DataFrame] = []
     frames: dict[str, list[pl.DataFrame]] = {}
     for slot, page in enumerate(pages):
         names = pl.col("ordinal").cast(pl.Int64)
@@ -100,11 +113,18 @@ def gather(pages: Sequence[MappedPage]) -> Batch:
         records.append(ordinals.select(*named, pl.lit(page.seen_before).alias("seen_before")))
         if not page.mapped.rejects.is_empty():
             rejects.append(_complete(page.mapped.rejects.with_columns(named)))
+        if not page.mapped.gone.is_empty():
+            gone.append(page.mapped.gone.with_columns(named).select(GONE.keys()))
         for entity, frame in page.mapped.frames.items():
             if not frame.is_empty():
                 frames.setdefault(entity, []).append(frame.with_columns(named).drop("ordinal"))
     whole = {entity: _whole(parts, CONTRACTS[entity]) for entity, parts in frames.items()}
-    batch = Batch(pl.concat(records) if records else pl.DataFrame(schema=RECORDS), whole, pl.DataFrame(schema=REJECTED))
+    batch = Batch(
+        pl.concat(records) if records else pl.DataFrame(schema=RECORDS),
+        whole,
+        pl.DataFrame(schema=REJECTED),
+        pl.concat(gone) if gone else pl.DataFrame(schema=GONE),
+    )
     return batch.reject(pl.concat(rejects)) if rejects else batch
 
 

@@ -30,6 +30,11 @@ class Store:
         for entity, frame in mapped.frames.items():
             for row in frame.drop("ordinal").to_dicts():
                 self._promote((entity, row["source_key"]), row)
+        for said in mapped.gone.to_dicts():
+            held = self.rows.get((said["entity"], said["source_key"]))
+            if held is not None and not held.get("is_deleted"):
+                stamps = {"source_version": said["source_version"], "changed_at": said["changed_at"]}
+                self._promote((said["entity"], said["source_key"]), {**held, **stamps, "is_deleted": True})
 
     def digest(self) -> str:
         """One value for all that is held: equal digests, equal facts."""

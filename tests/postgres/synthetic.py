@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sync.connections import Connection, Landscape
 from sync.errors import DataError
-from sync.ports import REJECT_SCHEMA, ControlTotal, Cursor, Mapped, Page, Stream, no_rejects
+from sync.ports import GONE_SCHEMA, REJECT_SCHEMA, ControlTotal, Cursor, Mapped, Page, Stream, no_rejects
 
 CHANGED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LANDSCAPE = Landscape(reporting_currency="EUR")
@@ -94,10 +94,13 @@ class MemorySource:
 
 
 def mapped(records: list[dict[str, Any]]) -> Mapped:
-    """The records in canonical words; `{"refuse": cause}` refuses the page, `{"reject": cause}` the record."""
+    """The records in canonical words; `{"refuse": cause}` refuses the page, `{"reject": cause}` the record, `{"gone": entity}` says that
+    what has this key is no more.
+    """
     rows: dict[str, list[dict[str, Any]]] = {}
     rejects: list[dict[str, Any]] = []
     totals: list[ControlTotal] = []
+    gone: list[dict[str, Any]] = []
     for ordinal, record in enumerate(records):
         record = dict(record)
         if "refuse" in record:
@@ -109,13 +112,16 @@ def mapped(records: list[dict[str, Any]]) -> Mapped:
             rejects.append({**dict.fromkeys(REJECT_SCHEMA), "ordinal": ordinal, "entity": "invoice", "source_key": record["source_key"],
                             "cause": record["reject"], "message": "said by the mapping", "evidence": json.dumps(record)})  # fmt: skip
             continue
+        if "gone" in record:
+            gone.append({"ordinal": ordinal, "changed_at": CHANGED, **record, "entity": record["gone"]})
+            continue
         parts = record.pop("rows", None) or [record]
         for part in parts:
             rows.setdefault(part["entity"], []).append({"ordinal": ordinal, **part})
     frames = {entity: frame(entity_rows) for entity, entity_rows in rows.items()}
     refused = pl.DataFrame(rejects, schema=REJECT_SCHEMA) if rejects else no_rejects()
     seen = {name: type(value).__name__ for record in records for name, value in record.items()}
-    return Mapped(len(records), frames, refused, tuple(totals), seen)
+    return Mapped(len(records), frames, refused, tuple(totals), seen, pl.DataFrame(gone, schema=GONE_SCHEMA))
 
 
 _AMOUNTS = ("gross", "net_value", "amount", "limit_amount", "value", "tax")
