@@ -312,11 +312,29 @@ def _closed(body: bytes) -> bool:
 
 
 def _tls(connection: Connection, schemes: set[str]) -> ssl.SSLContext | None:
-    """Verified TLS, by the machine's authorities or the connection's own; none where only plain http is spoken."""
+    """Verified TLS, by the machine's authorities or the connection's own, with our certificate if it names one; none where only plain
+    http is spoken.
+    """
     if "https" not in schemes:
         return None
     authority = connection.options.get("ca_file")
-    return ssl.create_default_context(cafile=str(authority) if authority else None)
+    context = ssl.create_default_context(cafile=str(authority) if authority else None)
+    if "client_cert" in connection.options:
+        _show_certificate(connection, context)
+    return context
+
+
+def _show_certificate(connection: Connection, context: ssl.SSLContext) -> None:
+    """Our own certificate, for systems that know us by it: options `client_cert` and `client_key` (PEM files; one file may hold both),
+    secret `client_key_password` where the key has one.
+    """
+    certificate, key = (connection.options.get(name) for name in ("client_cert", "client_key"))
+    password = connection.secret("client_key_password").get_secret_value() if "client_key_password" in connection.secrets else ""
+    try:
+        context.load_cert_chain(str(certificate), str(key) if key else None, lambda: password)
+    except (OSError, ssl.SSLError) as error:
+        why = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no certificate with its key"
+        raise ConfigError(f"connection {connection.name}: client_cert {certificate}: {why}") from None
 
 
 def _parts(url: str) -> tuple[str, str, int]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sync.systems.sap_s4.items import _DAYS
+from sync.systems.sap_s4.metadata import properties
 from sync.systems.sap_s4.target import _FIELDS
-from sync.systems.sap_s4.wire import DESCRIBED, ITEMS, ORDERS, EntitySet, properties
+from sync.systems.sap_s4.wire import DESCRIBED, ITEMS, ORDERS, EntitySet
 
 SPECS = Path(__file__).parents[3] / "shared" / "contracts" / "specs"
 

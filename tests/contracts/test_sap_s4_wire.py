@@ -14,7 +14,7 @@ from sync.connections import ConfigError
 from sync.errors import AuthError, ConflictError, PermanentError, QuotaError, SourceError, TransientError, UnknownOutcome
 from sync.http_gate import _GATES
 from sync.ports import Order
-from sync.systems.sap_s4 import make_source, make_target, wire
+from sync.systems.sap_s4 import make_source, make_target, odata, wire
 from tests.contracts.odata_server import LANDSCAPE, Host, v2
 from tests.contracts.suite import NOW
 from tests.contracts.suite_server import Asked, Reply, reply_json
@@ -143,7 +143,7 @@ def test_an_unknown_order_is_refused(desk: Desk) -> None:
 
 def test_quotes_in_values_end_no_literal() -> None:
     """A value can't reach out of its literal, in filters and in paths."""
-    assert wire.text("O'Neil' or '1' eq '1") == "'O''Neil'' or ''1'' eq ''1'"
+    assert odata.text("O'Neil' or '1' eq '1") == "'O''Neil'' or ''1'' eq ''1'"
     assert wire.key(wire.ORDERS, "1')/x") == "API_SALES_ORDER_SRV/A_SalesOrder('1''%29%2Fx')"
 
 

@@ -1,193 +1,198 @@
-"""A session with an S/4HANA host: basic authentication, metadata read once, queries that end and lose nothing."""
+"""A session with an S/4HANA host: who asks, the host's cookies and tokens, and what each of its services has."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import msgspec
+import re
+import threading
+from collections.abc import Container, Mapping
+from urllib.parse import urljoin, urlsplit
 
 from sync.connections import Connection
-from sync.errors import PermanentError, TransientError
-from sync.http import Answer, Client
-from sync.systems.sap_s4.refusals import explain
+from sync.errors import AuthError, PermanentError
+from sync.http import Answer, Client, Expect
+from sync.systems.sap_s4.access import Access
+from sync.systems.sap_s4.metadata import Described, described
+from sync.systems.sap_s4.odata import Dialect
+from sync.systems.sap_s4.refusals import explain, property_refused
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import RENAMED, EntitySet, properties
-from sync.wire_frames import Split, split
+from sync.systems.sap_s4.wire import RENAMED, EntitySet
 
-PAGES_MAX = 100_000
-Record = Mapping[str, Any]
-Position = Callable[[Record], str | None]
-"""The last record of a page -> the condition under which that record and all after it are found; None: it can't say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A read of an entity set in an order of its own. `after`: where to go on, so that rows that move between pages are not lost:
-    no page is asked for by number unless a whole page stands at one position.
-    """
-
-    entity_set: EntitySet
-    order: str
-    after: Position
-    where: str | None = None
-    start: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Got:
-    """One answer: its bytes, its records as bytes, and the first and the last of them."""
-
-    body: bytes
-    split: Split
-    first: Record | None
-    last: Record | None
+_OVER = re.compile(r"(?i)max-age=-?0*\s*(;|$)|expires=[^;]*1970")
+_NO_METADATA = (403, 404, 405, 406, 410, 501)
 
 
 class Session:
     """Requests to one host. Safe to share between threads; raises sync.errors only."""
 
-    def __init__(self, connection: Connection, settings: Settings, client: Client | None = None) -> None:
+    def __init__(self, connection: Connection, settings: Settings, client: Client | None = None, *, interactive: bool = False) -> None:
         self.settings = settings
+        self.address = settings.address
         self._connection = connection
-        self._basic = (connection.secret("user").get_secret_value(), connection.secret("password").get_secret_value())
-        headers = {"Accept": "application/json"}
-        if "api_key" in connection.secrets:
-            headers["APIKey"] = connection.secret("api_key").get_secret_value()
-        self.client = client or Client(connection, settings.base_url, explain=explain, headers=headers)
-        self._known: dict[str, Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {}
+        self._access = Access(connection, settings)
+        origins = (settings.token_url,) if self._access.tokens and settings.token_url else ()
+        self.client = client or Client(connection, settings.base_url, origins=origins, explain=explain, interactive=interactive)
+        self._cookies: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._known: dict[str, Described | None] = {}
+        self._refused: dict[str, set[str]] = {}
+        self.date: str | None = None
+        """The host's clock, as its last answer named it."""
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
+
+    @property
+    def name(self) -> str:
+        """The connection's name."""
+        return self._connection.name
 
     def close(self) -> None:
         """Ends the connections and with them the host's session."""
         self.client.close()
 
-    def get(
-        self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, *, accept: Container[int] = ()
+    def dialect(self, entity_set: EntitySet) -> Dialect:
+        """The protocol that the set's service speaks."""
+        return self.address.dialect(entity_set.service)
+
+    def path(self, entity_set: EntitySet, key: str = "") -> str:
+        """Where a set is, or with the predicate `key` one of its records."""
+        return f"{self.address.root(entity_set.service)}/{self.address.set_name(entity_set.service, entity_set.name)}{key}"
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        expect: Expect = "json",
+        accept: Container[int] = (),
+        write: bool = False,
+        link: bool = False,
     ) -> Answer:
-        """Reads a path below the base address."""
-        return self.client.send("GET", path, params=self._with_client(params), headers=headers, basic=self._basic, accept=accept)
+        """One request as us, in the host's session: all its cookies are kept and sent, whatever their names. `link`: the path is a link
+        of the host's own, which brings its whole query. A token that is refused is renewed once; a write is UnknownOutcome when it left
+        and no answer came.
+        """
+        extra = {"sap-client": self.settings.sap_client} if self.settings.sap_client and not link else {}
+        for tries_left in (1, 0):
+            shown = self._access.headers(self.client)
+            cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())} if self._cookies else {}
+            try:
+                answer = self.client.send(
+                    method,
+                    path,
+                    params={**(params or {}), **extra},
+                    headers={**(headers or {}), **shown, **cookies},
+                    content=content,
+                    basic=self._access.basic,
+                    expect=expect,
+                    accept=accept,
+                    write=write,
+                )
+            except AuthError as error:
+                if not (self._access.tokens and tries_left and error.status == 401 and "Authorization" in shown):
+                    raise
+                self._access.renew(self.client, shown)
+                continue
+            self._keep(answer)
+            return answer
+        raise AssertionError("the second try returns or raises")
 
-    def patch(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """A write; UnknownOutcome when it left and no answer came."""
-        sent = {"Content-Type": "application/json", **headers}
-        return self.client.send(
-            "PATCH", path, params=self._with_client(None), content=body, headers=sent, basic=self._basic, expect="any", write=True
-        )
+    def get(
+        self, entity_set: EntitySet, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, *,
+        key: str = "", accept: Container[int] = (),
+    ) -> Answer:  # fmt: skip
+        """Reads a set, or one of its records."""
+        asked = {"Accept": self.dialect(entity_set).accept, **(headers or {})}
+        return self.send("GET", self.path(entity_set, key), params=params, headers=asked, accept=accept)
 
-    def sets(self, service: str) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
-        """Entity set -> (properties, navigation) of a service, read once from its $metadata."""
+    def follow(self, entity_set: EntitySet, link: str) -> Answer:
+        """The answer behind a next link of a listing of `entity_set`; one that leads to another host than the service's is refused."""
+        headers = {"Accept": self.dialect(entity_set).accept}
+        return self.send("GET", self.own(entity_set, link), headers=headers, link=True)
+
+    def described(self, service: str) -> Described | None:
+        """What a service says of itself, read once; None where it keeps its $metadata to itself."""
         if service not in self._known:
-            answer = self.client.send(
-                "GET", f"{service}/$metadata", params=self._with_client(None), headers={"Accept": "application/xml"},
-                basic=self._basic, expect="xml",
-            )  # fmt: skip
-            self._known[service] = properties(answer.body)
+            path = f"{self.address.root(service)}/$metadata"
+            try:
+                answer = self.send("GET", path, headers={"Accept": "application/xml"}, expect="xml")
+                self._known[service] = described(answer.body)
+            except PermanentError as error:
+                if error.status not in _NO_METADATA or "service not found" in error.detail.lower() or "/IWFND/MED/170" in error.detail:
+                    raise
+                self._known[service] = None
         return self._known[service]
 
     def has(self, entity_set: EntitySet) -> bool:
-        """Whether the host offers this entity set."""
-        return entity_set.name in self.sets(entity_set.service)
+        """Whether the host offers this entity set; a host that does not say is believed to."""
+        said = self.described(entity_set.service)
+        return said is None or self.address.set_name(entity_set.service, entity_set.name) in said.sets
 
     def select(self, entity_set: EntitySet) -> dict[str, str]:
         """$select and $expand: what we want of the set, as far as this release has it, under the names it uses.
 
         Raises PermanentError when the set or a needed property is not there.
         """
-        known = self.sets(entity_set.service).get(entity_set.name)
-        if known is None:
-            raise PermanentError(f"{entity_set.service} has no entity set {entity_set.name}", connection=self._connection.name)
-        has, leads = known
-        missing = [name for name in entity_set.needed if name not in has]
+        fields, expanded = self.chosen(entity_set)
+        return self.dialect(entity_set).chosen(fields, expanded)
+
+    def chosen(self, entity_set: EntitySet) -> tuple[list[str], list[tuple[str, tuple[str, ...]]]]:
+        """The properties to ask for, and what to expand: by $metadata, and by what the host has refused since."""
+        said = self.described(entity_set.service)
+        refused = self._refused.get(entity_set.path, set())
+        name = self.address.set_name(entity_set.service, entity_set.name)
+        there_is = said.sets.get(name) if said is not None else None
+        has, leads = there_is or (None, None)
+        if said is not None and has is None:
+            raise PermanentError(f"{entity_set.service} has no entity set {name}", connection=self.name)
+
+        def there(field: str) -> bool:
+            return field not in refused and (has is None or field in has)
+
+        missing = [field for field in entity_set.needed if not there(field)]
         if missing:
-            raise PermanentError(f"{entity_set.path} has no property {', '.join(missing)}", connection=self._connection.name)
-        wanted = [name if name in has else RENAMED.get(name, name) for name in (*entity_set.needed, *entity_set.wanted)]
-        chosen = [name for name in wanted if name in has]
-        expanded = [(name, fields) for name, fields in entity_set.expand if name in leads]
-        chosen += [f"{name}/{field}" for name, fields in expanded for field in fields]
-        found = {"$select": ",".join(chosen)}
-        if expanded:
-            found["$expand"] = ",".join(name for name, _ in expanded)
+            raise PermanentError(f"{entity_set.path} has no property {', '.join(missing)}", connection=self.name)
+        fields = [field for field in (*entity_set.needed, *entity_set.wanted) if there(field)]
+        # Where nobody says what there is, the later name is tried only once the earlier one was refused.
+        fields += [new for old, new in RENAMED.items() if old in entity_set.wanted and there(new) and (has is not None or old in refused)]
+        expanded = []
+        for ours, inner in entity_set.expand:
+            theirs = self.address.navigation(entity_set.service, ours)
+            if theirs not in refused and (leads is None or theirs in leads):
+                expanded.append((theirs, inner))
+        return fields, expanded
+
+    def learn(self, entity_set: EntitySet, error: PermanentError) -> bool:
+        """Whether the refusal names a property that we asked for: it is left out from now on, or asked for by its later name."""
+        fields, expanded = self.chosen(entity_set)
+        name = property_refused(error, [*fields, *(one for one, _ in expanded)])
+        if name is None:
+            return False
+        self._refused.setdefault(entity_set.path, set()).add(name)
+        return True
+
+    def own(self, entity_set: EntitySet, link: str) -> str:
+        """The link, absolute or relative to its listing, as an address of the service's own origin; the host of our tokens is none."""
+        listing = self.client.link(self.path(entity_set))
+        found = self.client.link(urljoin(listing, link))
+        if _origin(found) != _origin(listing):
+            raise PermanentError(f"refused a link to {urlsplit(found).hostname}: not the host of the listing", connection=self.name)
         return found
 
-    def read(self, query: Query) -> Iterator[Got]:
-        """The answers to a query until it has no more, the last one with less than a page or none at all.
-
-        Raises TransientError when the host repeats itself or says that there is more and gives nothing.
-        """
-        chosen = self.select(query.entity_set)
-        position, skip, link = query.start, 0, None
-        seen: set[bytes] = set()
-        for _ in range(PAGES_MAX):
-            answer = self._follow(link) if link else self.get(query.entity_set.path, self._params(query, chosen, position, skip))
-            got = self._got(answer)
-            digest = hashlib.sha256(b"".join(bytes(record) for record in got.split.records)).digest()
-            if got.last is not None and digest in seen:
-                raise TransientError(f"{answer.place}: the host gives the same page again", connection=self._connection.name)
-            seen.add(digest)
-            yield got
-            taken, following = len(got.split.records), got.split.beside.get("__next")
-            if not self._more(got, skip):
-                return
-            if taken == 0 and not following:
-                raise TransientError(f"{answer.place}: the host counts more than it gives", connection=self._connection.name)
-            ahead = query.after(got.last) if got.last is not None else None
-            begins = query.after(got.first) if got.first is not None else None
-            if ahead is not None and ahead != begins:
-                position, skip, link = ahead, 0, None
-            else:  # the whole page stands at one position: only its number, or the host's own link, leads on
-                skip = taken if ahead not in (None, position) else skip + taken
-                position, link = ahead or position, str(following) if following else None
-        raise TransientError(f"{query.entity_set.path}: no end after {PAGES_MAX} pages", connection=self._connection.name)
-
-    def find(self, entity_set: EntitySet, conditions: Sequence[str], together: int = 30) -> Iterator[Got]:
-        """The records that fulfil any of the conditions, asked for some at a time."""
-        for first in range(0, len(conditions), together):
-            where = " or ".join(conditions[first : first + together])
-            yield from self.read(Query(entity_set, entity_set.needed[0], lambda _: None, where))
-
-    def _more(self, got: Got, skip: int) -> bool:
-        taken = len(got.split.records)
-        count = got.split.beside.get("__count")
-        more = taken >= self.settings.page_size or bool(got.split.beside.get("__next"))
-        return more or (str(count).isdigit() and int(str(count)) > skip + taken)
-
-    def _params(self, query: Query, chosen: Mapping[str, str], position: str | None, skip: int) -> dict[str, str]:
-        conditions = [f"({part})" for part in (query.where, position) if part]
-        params = {**chosen, "$orderby": query.order, "$top": str(self.settings.page_size), "$inlinecount": "allpages", "$format": "json"}
-        if conditions:
-            params["$filter"] = " and ".join(conditions)
-        if skip:
-            params["$skip"] = str(skip)
-        return params
-
-    def _got(self, answer: Answer) -> Got:
-        found = split(answer.body, "d", "results")
-        first, last = (_record(found.records[place]) if found.records else None for place in (0, -1))
-        return Got(answer.body, found, first, last)
-
-    def _with_client(self, params: Mapping[str, str] | None) -> dict[str, str]:
-        extra = {"sap-client": self.settings.sap_client} if self.settings.sap_client else {}
-        return {**(params or {}), **extra}
-
-    def _follow(self, link: str) -> Answer:
-        """The answer behind a next link, which carries its own query; another host's is refused."""
-        return self.client.send("GET", link, basic=self._basic)
+    def _keep(self, answer: Answer) -> None:
+        self.date = answer.headers.get("date", self.date)
+        for header in answer.headers.get_list("set-cookie"):
+            pair, _, attributes = header.partition(";")
+            name, _, value = (part.strip() for part in pair.partition("="))
+            over = not value or _OVER.search(attributes) is not None
+            with self._lock:
+                kept = {held: text for held, text in self._cookies.items() if held != name}
+                self._cookies = kept if over or not name else {**kept, name: value}
 
 
-def _record(raw: msgspec.Raw | bytes) -> Record | None:
-    """The record, or None when it is none: mapping says what is wrong with it."""
-    try:
-        found = msgspec.json.decode(bytes(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def credit_accounts(settings: Settings, needed: tuple[str, ...], wanted: tuple[str, ...]) -> EntitySet:
-    """The entity set of credit accounts under the names that this host uses."""
-    return EntitySet(settings.credit_service, settings.credit_set, needed, wanted)
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    split = urlsplit(url)
+    return split.scheme, split.hostname, split.port or {"https": 443, "http": 80}.get(split.scheme)

@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 
 from sync.ports import Mapped
-from sync.systems.sap_s4.mapping import _place, day_end, drifted
+from sync.systems.sap_s4.mapping import _place, day_end, drifted, own_fields, spoken
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import ITEMS, to_day
 from sync.wire_frames import (
@@ -22,7 +22,6 @@ from sync.wire_frames import (
     blank_to_null,
     broken_rejects,
     decode,
-    fields_seen,
     readable,
     required,
     settle,
@@ -62,7 +61,7 @@ def document(company: str, year: str, number: str) -> str:
 
 def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     """A page of items, whole payment documents together, as the source has put it together with what it looked up beside."""
-    rows = decode(split(body, "items").records)
+    rows, protocol = decode(split(body, "items").records), spoken(body)
     beside = msgspec.json.decode(msgspec.json.decode(body, type=dict[str, msgspec.Raw])["beside"], type=Beside)
     frame = text_frame(rows, (*ITEMS.needed, *ITEMS.wanted))
     frame = frame.with_columns(
@@ -70,7 +69,7 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
         doc=pl.concat_str("CompanyCode", "FiscalYear", "AccountingDocument", separator="/"),
         key=pl.concat_str("CompanyCode", "FiscalYear", "AccountingDocument", "AccountingDocumentItem", separator="/"),
         billing=blank_to_null("BillingDocument"),
-        **{column: to_day(name) for column, name in _DAYS.items()},
+        **{column: to_day(name, protocol) for column, name in _DAYS.items()},
     ).with_columns(
         amount=_signed_by_code(),
         stamp=pl.max_horizontal("changed_on", "created_on", "clearing_made_on", "posted_on"),
@@ -101,7 +100,7 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     )
     frames = {"payment": _payments(good, settings), "payment_application": applications, "gl_posting": _ledger(good)}
     rejects = all_rejects(broken_rejects(rows, "gl_posting"), drifted(bad, rows))
-    return Mapped(rows.total, frames, rejects, fields_seen={k: v for k, v in fields_seen(rows).items() if k != "__metadata"})
+    return Mapped(rows.total, frames, rejects, fields_seen=own_fields(rows))
 
 
 def _signed_by_code() -> pl.Expr:

@@ -18,10 +18,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from sync.ports import Cursor, Page
-from sync.systems.sap_s4 import wire
-from sync.systems.sap_s4.client import Query, Record, Session
+from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.items import Beside, document
+from sync.systems.sap_s4.odata import text
+from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.walk import Query, Record
 from sync.systems.sap_s4.wire import ITEMS
 
 ORDER = "CompanyCode,FiscalYear,AccountingDocument,AccountingDocumentItem"
@@ -119,6 +121,7 @@ class Ledger:
     def __init__(self, connection: str, settings: Settings, session: Session) -> None:
         self._settings = settings
         self._session = session
+        self._reader = Reader(session)
         self._zone = ZoneInfo(settings.zone)
         with _LOCK:
             self._memory = _MEMORIES.setdefault((connection, settings.base_url), _Memory())
@@ -157,14 +160,14 @@ class Ledger:
         """The customers' items of a company: all, or those changed or cleared since a day."""
         where = [CUSTOMER_ITEMS]
         if company is not None:
-            where.append(f"CompanyCode eq {wire.text(company)}")
+            where.append(f"CompanyCode eq {text(company)}")
         if since is not None:
-            day = wire.midnight(since)
+            day = self._session.dialect(ITEMS).midnight(since)
             where.append(f"(LastChangeDate ge {day} or ClearingCreationDate ge {day} or AccountingDocumentCreationDate ge {day})")
         elif self._settings.from_fiscal_year is not None:
             where.append(f"FiscalYear ge '{self._settings.from_fiscal_year}'")
         items = Items()
-        for got in self._session.read(Query(ITEMS, ORDER, _position, " and ".join(where))):
+        for got in self._reader.read(Query(ITEMS, ORDER, _position, " and ".join(where))):
             items.add(got.split.records)
         return items
 
@@ -204,12 +207,12 @@ class Ledger:
             if items.lines[key].BillingDocument and (items.lines[key].IsCleared or items.lines[key].ClearingDate)
         }
         found = Items()
-        for got in self._session.find(ITEMS, [_naming(doc) for doc in sorted(bills)]):
+        for got in self._reader.find(ITEMS, [_naming(doc) for doc in sorted(bills)]):
             found.add(got.split.records)
         return _paid(found, self._settings)
 
     def _fetch(self, items: Items, docs: set[str]) -> None:
-        for got in self._session.find(ITEMS, [_being(doc) for doc in sorted(docs)]):
+        for got in self._reader.find(ITEMS, [_being(doc) for doc in sorted(docs)]):
             items.add(got.split.records)
 
     def _page(self, body: bytes, now: datetime) -> Page:
@@ -221,18 +224,18 @@ def _position(last: Record) -> str | None:
     keys = ("CompanyCode", "FiscalYear", "AccountingDocument")
     if not all(isinstance(last.get(key), str) and last[key] for key in keys):
         return None
-    company, year, number = (wire.text(last[key]) for key in keys)
+    company, year, number = (text(last[key]) for key in keys)
     same_year = f"FiscalYear eq {year} and AccountingDocument ge {number}"
     return f"CompanyCode gt {company} or (CompanyCode eq {company} and (FiscalYear gt {year} or ({same_year})))"
 
 
 def _being(doc: str) -> str:
-    company, year, number = (wire.text(part) for part in doc.split("/"))
+    company, year, number = (text(part) for part in doc.split("/"))
     return f"(CompanyCode eq {company} and FiscalYear eq {year} and AccountingDocument eq {number} and {CUSTOMER_ITEMS})"
 
 
 def _naming(doc: str) -> str:
-    company, year, number = (wire.text(part) for part in doc.split("/"))
+    company, year, number = (text(part) for part in doc.split("/"))
     same = f"InvoiceReferenceFiscalYear eq {year} or InvoiceReferenceFiscalYear eq ''"
     return f"(CompanyCode eq {company} and InvoiceReference eq {number} and ({same}) and {CUSTOMER_ITEMS})"
 

@@ -9,9 +9,11 @@ import msgspec
 import polars as pl
 
 from sync.ports import Mapped
+from sync.systems.sap_s4.odata import Protocol, listing
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import (
     ADDRESSES,
+    BILLING,
     COMPANIES,
     CREDIT_NEEDED,
     CREDIT_WANTED,
@@ -50,18 +52,21 @@ NEGATIVE_CATEGORIES = ("O", "N")
 
 def map_orders(body: bytes, settings: Settings) -> Mapped:
     """A page of sales orders."""
-    rows = decode(split(body, "d", "results").records)
+    rows, protocol = _page(body)
     names = ("SalesOrder", "SoldToParty", "SalesOrganization", "PurchaseOrderByCustomer", "TotalNetAmount", "TransactionCurrency",
              "SalesOrderDate", "CreationDate", "RequestedDeliveryDate", "DeliveryBlockReason", "HeaderBillingBlockReason",
              "TotalCreditCheckStatus", "OverallSDProcessStatus", "OverallSDDocumentRejectionSts", "LastChangeDateTime")  # fmt: skip
     old, new = next(iter(RENAMED.items()))
     frame = text_frame(rows, {**{name: name for name in names}, "delivery": old, "delivery_new": new, "etag": "__metadata.etag"})
-    frame = frame.with_columns(pl.coalesce("delivery", "delivery_new").alias("delivery")).with_columns(
+    if protocol == "v4":
+        frame = frame.with_columns(etag=_annotation(rows, "@odata.etag"))
+    told = pl.coalesce(blank_to_null("delivery"), blank_to_null("delivery_new"), "delivery", "delivery_new")
+    frame = frame.with_columns(told.alias("delivery")).with_columns(
         net_value=to_amount("TotalNetAmount"),
-        changed_at=to_moment("LastChangeDateTime"),
-        order_date=pl.coalesce(to_day("SalesOrderDate"), to_day("CreationDate")),
-        created_on=to_day("CreationDate"),
-        requested_delivery=to_day("RequestedDeliveryDate"),
+        changed_at=to_moment("LastChangeDateTime", protocol),
+        order_date=pl.coalesce(to_day("SalesOrderDate", protocol), to_day("CreationDate", protocol)),
+        created_on=to_day("CreationDate", protocol),
+        requested_delivery=to_day("RequestedDeliveryDate", protocol),
         credit_status=_coded("TotalCreditCheckStatus", CREDIT_STATUS),
         delivery_status=_coded("delivery", PROGRESS),
         process=_coded("OverallSDProcessStatus", ORDER_STATUS),
@@ -109,7 +114,7 @@ def map_orders(body: bytes, settings: Settings) -> Mapped:
 
 def map_billing(body: bytes, settings: Settings) -> Mapped:
     """A page of billing documents: invoices, and with a negative amount credit memos and cancellations."""
-    rows = decode(split(body, "d", "results").records)
+    rows, protocol = _page(body)
     names = ("BillingDocument", "PayerParty", "SoldToParty", "Country", "BillingDocumentDate", "TotalGrossAmount", "TaxAmount",
              "TransactionCurrency", "SDDocumentCategory", "BillingDocumentIsCancelled", "CompanyCode", "AccountingDocument",
              "PaymentReference", "CustomerPaymentTerms", "FixedValueDate", "AdditionalValueDays", "DunningBlockingReason",
@@ -120,11 +125,11 @@ def map_billing(body: bytes, settings: Settings) -> Mapped:
         payer=pl.coalesce(blank_to_null("PayerParty"), blank_to_null("SoldToParty")),
         gross=_signed(to_amount("TotalGrossAmount"), negative),
         tax=_signed(to_amount("TaxAmount"), negative),
-        changed_at=to_moment("LastChangeDateTime"),
-        issue_date=to_day("BillingDocumentDate"),
-        fixed=to_day("FixedValueDate"),
+        changed_at=to_moment("LastChangeDateTime", protocol),
+        issue_date=to_day("BillingDocumentDate", protocol),
+        fixed=to_day("FixedValueDate", protocol),
         extra_days=pl.col("AdditionalValueDays").cast(pl.Int64, strict=False),
-        order_number=pl.Series(first_texts(rows, "to_Item.results", "SalesDocument"), dtype=pl.String),
+        order_number=pl.Series(first_texts(rows, _items_path(settings, protocol), "SalesDocument"), dtype=pl.String),
     )
     good, bad = settle(
         frame,
@@ -194,13 +199,13 @@ def terms_days(code: pl.Expr, settings: Settings) -> pl.Expr:
 
 def map_customers(body: bytes, settings: Settings) -> Mapped:
     """A page of business partners with what the envelope holds of each: customer, company and address records."""
-    rows = decode(split(body, "partners").records)
+    rows, protocol = decode(split(body, "partners").records), spoken(body)
     beside = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     frame = text_frame(rows, ("BusinessPartner", "Customer", "BusinessPartnerFullName", "BusinessPartnerName", "LastChangeDate",
                               "LastChangeTime", "CreationDate", "CreationTime", "IsMarkedForArchiving"))  # fmt: skip
     joined = _with_masters(frame, beside, settings)
     clock = pl.when(pl.col("changed_on").is_not_null()).then(to_duration_ms("LastChangeTime")).otherwise(to_duration_ms("CreationTime"))
-    joined = joined.with_columns(changed_on=to_day("LastChangeDate"), created_on=to_day("CreationDate")).with_columns(
+    joined = joined.with_columns(changed_on=to_day("LastChangeDate", protocol), created_on=to_day("CreationDate", protocol)).with_columns(
         changed_at=_local(pl.coalesce("changed_on", "created_on"), clock, settings.zone),
         key=blank_to_null("Customer"),
         name=pl.coalesce(*(blank_to_null(name) for name in ("CustomerName", "BusinessPartnerFullName", "BusinessPartnerName"))),
@@ -272,11 +277,11 @@ def map_credit(body: bytes, settings: Settings, received_at: datetime) -> Mapped
     """A page of credit accounts: the limit of a customer in a credit segment. Their stamp is a day: it ends in the host's zone,
     and never after `received_at`.
     """
-    rows = decode(split(body, "d", "results").records)
+    rows, protocol = _page(body)
     frame = text_frame(rows, (*CREDIT_NEEDED, *CREDIT_WANTED)).with_columns(
         limit_amount=to_amount("CreditLimitAmount"),
-        valid_to=to_day("CreditLimitValidityEndDate"),
-        changed_on=to_day("CreditLimitLastChangeDate"),
+        valid_to=to_day("CreditLimitValidityEndDate", protocol),
+        changed_on=to_day("CreditLimitLastChangeDate", protocol),
         key=pl.concat_str(blank_to_null("BusinessPartner"), pl.col("CreditSegment").fill_null(""), separator="/"),
     )
     good, bad = settle(
@@ -321,9 +326,35 @@ def drifted(rejects: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     return rejects.with_columns(cause=pl.when(gone).then(pl.lit("schema_drift")).otherwise(pl.col("cause")))
 
 
+def spoken(body: bytes) -> Protocol:
+    """The protocol whose dates an envelope of ours holds: V2's are told by their form, which JSON may write with a backslash before."""
+    return "v2" if b"/Date(" in body else "v4"
+
+
+def _page(body: bytes) -> tuple[Rows, Protocol]:
+    found = listing(body)
+    return decode(found.split.records), found.protocol
+
+
+def _annotation(rows: Rows, name: str) -> pl.Series:
+    """The texts of a member whose name has a dot in it."""
+    values = rows.alike.columns.get(name, [None] * rows.total) if rows.alike is not None else [row.get(name) for row in rows.sound]
+    return pl.Series([value if isinstance(value, str) else None for value in values], dtype=pl.String)
+
+
+def _items_path(settings: Settings, protocol: Protocol) -> str:
+    """Where a bill's items are in its record, when they were asked for with it."""
+    name = settings.address.navigation(BILLING.service, "to_Item")
+    return f"{name}.results" if protocol == "v2" else name
+
+
 def _mapped(rows: Rows, frames: Mapping[str, pl.DataFrame], bad: pl.DataFrame, entity: str) -> Mapped:
-    seen = {name: kind for name, kind in fields_seen(rows).items() if name != "__metadata"}
-    return Mapped(rows.total, frames, all_rejects(broken_rejects(rows, entity), bad), fields_seen=seen)
+    return Mapped(rows.total, frames, all_rejects(broken_rejects(rows, entity), bad), fields_seen=own_fields(rows))
+
+
+def own_fields(rows: Rows) -> dict[str, str]:
+    """The fields seen, without what the protocol adds."""
+    return {name: kind for name, kind in fields_seen(rows).items() if name != "__metadata" and not name.startswith("@")}
 
 
 def _stamped(column: str, parsed: str) -> list[Rule]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -34,6 +36,26 @@ def explain(answer: Answer) -> SourceError | None:
     error.detail = detail
     error.args = (detail,)
     return error
+
+
+_ANSWERED = re.compile(r"answered \d{3}:")
+_UNKNOWN = re.compile(
+    r"(?i)not found|invalid|unknown|undefined|not (?:been )?defined|not (?:a )?(?:valid|exist)|does ?n[o']t exist|no such|INVALID_FIELD"
+)
+
+
+def property_refused(error: SourceError, names: Collection[str]) -> str | None:
+    """The one of `names` that the host says it does not have; None when the refusal is about something else.
+
+    Gateways say it as 400 "Property X not found in type T" or as 404 "Resource not found for the segment 'X'".
+    """
+    if error.status not in (400, 404):
+        return None
+    words = _ANSWERED.split(error.detail, maxsplit=1)[-1]
+    if _UNKNOWN.search(words) is None:
+        return None
+    places = {found.start(): name for name in names if (found := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words))}
+    return places[min(places)] if places else None
 
 
 def _told(answer: Answer) -> tuple[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sync.connections import ConfigError, Connection, Landscape
+from sync.systems.sap_s4.services import Address, Declared
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,10}$")]
 """A code that goes into filters: nothing else may."""
@@ -24,11 +25,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     base_url: str
+    services: dict[str, Declared] = Field(default_factory=dict)
+    """By the V2 name of a service, what differs from the usual: its protocol, its path, its names."""
+    batch: bool = True
+    """Whether several reads may go as one $batch; a host or a service that refuses is asked one by one by itself."""
+    token_url: str | None = None
+    scope: str | None = None
+    token_credentials: Literal["basic", "form"] = "basic"
+    """Where the token's own server wants client id and secret: as basic authentication, or in the form."""
     sap_client: str | None = Field(default=None, pattern=r"^\d{3}$")
     page_size: int = Field(default=1000, ge=1, le=5000)
     look_back_minutes: int = Field(default=10, ge=0, le=24 * 60)
     look_back_days: int = Field(default=1, ge=0, le=30)
     full_hours: int = Field(default=24, ge=1)
+    journal_days: int = Field(default=90, ge=1, le=3660)
+    """How far back the first read of journal lines goes."""
+    ledgers: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$")], ...] = ("0L",)
+    """The ledgers whose lines are read: an extension ledger repeats the leading one's."""
     from_fiscal_year: int | None = Field(default=None, ge=1990, le=2100)
     credit_service: str = Field(default="API_CRDTMBUSINESSPARTNER", pattern=r"^[A-Za-z0-9_]+$")
     credit_set: str = Field(default="CreditManagementAccount", pattern=r"^[A-Za-z0-9_]+$")
@@ -40,6 +53,9 @@ class Settings(BaseModel):
     """Dunning blocks that mark a dispute; empty: every dunning block does."""
     order_block: str = "01"
     """The delivery block under which an order waits for its credit decision."""
+    approved_status: str = "B"
+    rejected_status: str = "C"
+    """SalesDocApprovalStatus of an order whose approval request was released or rejected; empty: it needs none. Any other: it waits."""
     legal_entity_by_sales_organization: dict[str, str] = Field(default_factory=dict)
 
     region: str
@@ -48,6 +64,11 @@ class Settings(BaseModel):
     company_codes: tuple[Code, ...] = ()
     entity_by_company_code: dict[str, str] = Field(default_factory=dict)
     region_by_entity: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def address(self) -> Address:
+        """Where the host's services are."""
+        return Address(self.base_url, self.services)
 
     @field_validator("zone")
     @classmethod

@@ -1,24 +1,21 @@
-"""S/4HANA's wire: entity sets and the properties that we use, OData V2 literals and dates, metadata. Pure."""
+"""S/4HANA's wire: entity sets and the properties that we use, and how its values read. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote
-from xml.etree.ElementTree import ParseError
 
 import polars as pl
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
-from sync.errors import TransientError
+from sync.systems.sap_s4.odata import Protocol, text
+from sync.wire_frames import to_utc
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _V2_DATE = re.compile(r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$")
+_ISO_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,12})?(Z|[+-]\d\d:\d\d)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,8 @@ ORDERS = EntitySet(
     needed=("SalesOrder", "SoldToParty", "LastChangeDateTime", "TotalNetAmount", "TransactionCurrency", "DeliveryBlockReason",
             "TotalCreditCheckStatus"),
     wanted=("SalesOrganization", "PurchaseOrderByCustomer", "SalesOrderDate", "CreationDate", "RequestedDeliveryDate",
-            "HeaderBillingBlockReason", "OverallSDProcessStatus", "OverallTotalDeliveryStatus", "OverallSDDocumentRejectionSts"),
+            "HeaderBillingBlockReason", "OverallSDProcessStatus", "OverallTotalDeliveryStatus", "OverallSDDocumentRejectionSts",
+            "SalesDocApprovalStatus"),
 )  # fmt: skip
 RENAMED = {"OverallTotalDeliveryStatus": "OverallDeliveryStatus"}
 """Property -> what later releases call it."""
@@ -85,41 +83,43 @@ DESCRIBED = (PARTNERS, CUSTOMERS, COMPANIES, ADDRESSES, ORDERS, BILLING, ITEMS)
 """The entity sets whose metadata SAP publishes; a test holds every property here to it."""
 
 
-def text(value: str) -> str:
-    """A string literal: quotes are doubled, so that no value can end the literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def moment(value: datetime) -> str:
-    """A DateTimeOffset literal in UTC, to the millisecond."""
-    stamp = value.astimezone(UTC)
-    return f"datetimeoffset'{stamp:%Y-%m-%dT%H:%M:%S}.{stamp.microsecond // 1000:03d}Z'"
-
-
-def midnight(value: date) -> str:
-    """A DateTime literal for the beginning of a day."""
-    return f"datetime'{value:%Y-%m-%d}T00:00:00'"
-
-
 def key(entity_set: EntitySet, value: str) -> str:
-    """The path of one record of a set with a single key."""
-    return f"{entity_set.path}({quote(text(value), safe=chr(39))})"
+    """The path of one record of a set with a single key, below its services' root."""
+    return f"{entity_set.path}{predicate(value)}"
+
+
+def predicate(value: str) -> str:
+    """The key predicate of a record whose set has a single key, as it stands in a path."""
+    return f"({quote(text(value), safe=chr(39))})"
 
 
 def read_moment(value: object) -> datetime | None:
-    """A V2 JSON date as UTC, or None. The ticks are the clock at their offset, which is in minutes."""
+    """A V2 JSON date or a V4 DateTimeOffset as UTC, or None. V2's ticks are the clock at their offset, which is in minutes."""
     found = _V2_DATE.match(value) if isinstance(value, str) else None
     if found is None:
-        return None
+        return _read_iso(value) if isinstance(value, str) else None
     try:
         return _EPOCH + timedelta(milliseconds=int(found[1])) - timedelta(minutes=int(found[2] or 0))
     except OverflowError:
         return None
 
 
+def _read_iso(value: str) -> datetime | None:
+    found = _ISO_MOMENT.match(value)
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(f"{found[1]}{(found[2] or '')[:7]}{found[3]}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 @lru_cache(maxsize=256)
-def to_moment(column: str) -> pl.Expr:
-    """The text column of V2 JSON dates as UTC; null where it is none."""
+def to_moment(column: str, protocol: Protocol = "v2") -> pl.Expr:
+    """The text column of V2 JSON dates, or of V4 DateTimeOffsets, as UTC; null where it is none."""
+    if protocol == "v4":
+        # Polars reads nine digits of a second at most, and rounds none: S/4 writes seven.
+        return to_utc(column)
     shape = r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$"
     ticks = pl.col(column).str.extract(shape, 1).cast(pl.Int64, strict=False)
     minutes = pl.col(column).str.extract(shape, 2).str.strip_prefix("+").cast(pl.Int64, strict=False).fill_null(0)
@@ -130,36 +130,17 @@ def to_moment(column: str) -> pl.Expr:
 
 
 @lru_cache(maxsize=256)
-def to_day(column: str) -> pl.Expr:
-    """The text column of V2 JSON dates as business dates, never shifted by a zone; null where it is none."""
+def to_day(column: str, protocol: Protocol = "v2") -> pl.Expr:
+    """The text column of V2 JSON dates, or of V4 dates, as business dates, never shifted by a zone; null where it is none."""
+    if protocol == "v4":
+        return pl.col(column).str.to_date("%Y-%m-%d", strict=False)
     return to_moment(column).dt.date()
 
 
 @lru_cache(maxsize=256)
 def to_duration_ms(column: str) -> pl.Expr:
-    """The text column of Edm.Time (PT08H30M05S) as milliseconds since midnight; null where it is none."""
-    shape = r"^PT(?:(\d{1,2})H)?(?:(\d{1,2})M)?(?:(\d{1,2})(?:\.\d+)?S)?$"
-    fits = pl.col(column).str.contains(shape)
+    """The text column of Edm.Time (PT08H30M05S) or Edm.TimeOfDay (08:30:05) as milliseconds since midnight; null where it is none."""
+    shape = r"^(?:PT)?(?:(\d{1,2})[H:])?(?:(\d{1,2})[M:])?(?:(\d{1,2})(?:\.\d+)?S?)?$"
+    fits = pl.col(column).str.contains(r"^PT\d|^\d{2}:\d{2}:\d{2}") & pl.col(column).str.contains(shape)
     hours, minutes, seconds = (pl.col(column).str.extract(shape, n).cast(pl.Int64, strict=False).fill_null(0) for n in (1, 2, 3))
     return pl.when(fits).then((hours * 3600 + minutes * 60 + seconds) * 1000).otherwise(None)
-
-
-def properties(metadata: bytes) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
-    """Entity set -> (properties, navigation properties) of a service's $metadata. Raises TransientError when it is none."""
-    try:
-        root = fromstring(metadata, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise TransientError(f"$metadata is no XML that can be read: {error}") from error
-    types: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
-    sets: dict[str, str] = {}
-    for element in root.iter():
-        tag = element.tag.rpartition("}")[2]
-        if tag == "EntityType":
-            types[element.attrib["Name"]] = (_names(element, "Property"), _names(element, "NavigationProperty"))
-        elif tag == "EntitySet":
-            sets[element.attrib["Name"]] = element.attrib["EntityType"].rpartition(".")[2]
-    return {name: types[kind] for name, kind in sets.items() if kind in types}
-
-
-def _names(element: Any, tag: str) -> frozenset[str]:
-    return frozenset(child.attrib["Name"] for child in element if child.tag.rpartition("}")[2] == tag)

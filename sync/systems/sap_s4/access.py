@@ -1,0 +1,116 @@
+"""How a host is convinced that we may ask: basic authentication, OAuth 2 client credentials, an API key, beside any client certificate."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+
+from sync.connections import ConfigError, Connection
+from sync.errors import AuthError, TransientError
+from sync.http import Answer, Client, wall_clock
+from sync.systems.sap_s4.settings import Settings
+
+EARLY = timedelta(seconds=60)
+"""A token is renewed so long before its end, so that it does not run out on the way."""
+_WITHOUT_END = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    secret: SecretStr
+    until: datetime
+
+
+class Access:
+    """The credentials of one connection, by what its secrets are: user and password, client_id and client_secret, or an api_key alone.
+
+    Safe to share between threads. ConfigError when the connection names none, or tokens without the address they come from.
+    """
+
+    def __init__(self, connection: Connection, settings: Settings, *, wall: Callable[[], datetime] = wall_clock) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._token: _Token | None = None
+        named = connection.secrets
+        self.tokens = "client_id" in named
+        self._pair: tuple[str, str] | None = None
+        if self.tokens:
+            if settings.token_url is None:
+                raise ConfigError(f"connection {connection.name}: client_id needs the option token_url: where its tokens come from")
+            self._pair = _pair(connection, "client_id", "client_secret")
+        elif "user" in named or ("api_key" not in named and "client_cert" not in connection.options):
+            self._pair = _pair(connection, "user", "password")
+        self._key = connection.secret("api_key").get_secret_value() if "api_key" in named else None
+
+    def __repr__(self) -> str:
+        return f"Access({self._connection.name})"
+
+    @property
+    def basic(self) -> tuple[str, str] | None:
+        """User and password for basic authentication, where that is how."""
+        return None if self.tokens else self._pair
+
+    def headers(self, client: Client) -> dict[str, str]:
+        """The headers that prove who asks; a token is fetched when there is none that lasts. Raises sync.errors."""
+        found = {"APIKey": self._key} if self._key else {}
+        if self.tokens:
+            found["Authorization"] = f"Bearer {self._lasting(client, None).get_secret_value()}"
+        return found
+
+    def renew(self, client: Client, headers: Mapping[str, str]) -> None:
+        """After a 401: a new token, unless another thread has fetched one since `headers` were made."""
+        self._lasting(client, headers.get("Authorization"))
+
+    def _lasting(self, client: Client, refused: str | None) -> SecretStr:
+        with self._lock:
+            held = self._token
+            worn = held is None or held.until <= self._wall() or refused == f"Bearer {held.secret.get_secret_value()}"
+            if held is None or worn:
+                self._token = None
+                held = self._token = self._login(client)
+            return held.secret
+
+    def _login(self, client: Client) -> _Token:
+        assert self._settings.token_url is not None  # noqa: S101  (checked when it was made)
+        assert self._pair is not None  # noqa: S101
+        form = {"grant_type": "client_credentials", **({"scope": self._settings.scope} if self._settings.scope else {})}
+        basic: tuple[str, str] | None = self._pair
+        if self._settings.token_credentials == "form":  # noqa: S105  (no password: where it goes)
+            form |= {"client_id": self._pair[0], "client_secret": self._pair[1]}
+            basic = None
+        answer = client.send("POST", self._settings.token_url, form=form, basic=basic, accept=(400, 401, 403))
+        said = _json(answer)
+        if answer.status >= 400:
+            why = " ".join(str(said[name]) for name in ("error", "error_description") if said.get(name)) or f"answered {answer.status}"
+            raise AuthError(f"{answer.place}: no token: {why}"[:300], connection=self._connection.name, status=answer.status)
+        token = said.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise TransientError(f"{answer.place}: the answer holds no access_token", connection=self._connection.name)
+        return _Token(SecretStr(token), self._wall() + _lasts(said.get("expires_in")))
+
+
+def _lasts(said: object) -> timedelta:
+    """How long a token is used: to a little before its end, or half its time where it is that short."""
+    text = str(said)
+    if not text.isdigit():
+        return _WITHOUT_END
+    whole = timedelta(seconds=min(int(text[:9]), 86_400 * 30))
+    return max(whole - EARLY, whole / 2)
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    if answer.status >= 400 and "json" not in answer.content_type:
+        return {}
+    said = answer.json()
+    return said if isinstance(said, dict) else {}
+
+
+def _pair(connection: Connection, user: str, password: str) -> tuple[str, str]:
+    return connection.secret(user).get_secret_value(), connection.secret(password).get_secret_value()

@@ -1,0 +1,68 @@
+"""$batch: several reads in one request. What it sends and how its multipart answer is read. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from sync.errors import TransientError
+
+_BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+_STATUS = re.compile(rb"^HTTP/\d(?:\.\d)? +(\d{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One answer out of a $batch."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+def write(targets: Sequence[str], accept: str, boundary: str) -> bytes:
+    """The body that asks for `targets`, each relative to the service's root, with its query."""
+    parts = [
+        f"--{boundary}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        f"GET {target} HTTP/1.1\r\nAccept: {accept}\r\n\r\n\r\n"
+        for target in targets
+    ]
+    return ("".join(parts) + f"--{boundary}--\r\n").encode()
+
+
+def read(content_type: str, body: bytes) -> list[Part]:
+    """The answers in the order in which they were asked for. Raises TransientError when this is no multipart answer, or cut short."""
+    found = _BOUNDARY.search(content_type)
+    if "multipart/mixed" not in content_type.lower() or found is None:
+        raise TransientError(f"$batch was answered with {content_type or 'no content type'} where multipart/mixed was expected")
+    mark = b"--" + found[1].encode("ascii", "replace")
+    pieces = body.split(mark)
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+        raise TransientError("the answer to $batch was cut before its end")
+    return [_part(piece) for piece in pieces[1:-1]]
+
+
+def _part(piece: bytes) -> Part:
+    outer, inner = _cut(piece.lstrip(b"\r\n"))
+    if b"application/http" not in outer.lower():
+        raise TransientError("a part of the answer to $batch is no answer of HTTP")
+    head, body = _cut(inner.lstrip(b"\r\n"))
+    status = _STATUS.match(head)
+    if status is None:
+        raise TransientError("a part of the answer to $batch has no status")
+    headers = [line.partition(b":") for line in re.split(rb"\r?\n", head)[1:] if b":" in line]
+    told = httpx.Headers([(name.strip(), value.strip()) for name, _, value in headers])
+    length = told.get("content-length", "")
+    whole = body.rstrip(b"\r\n") if not length.isdigit() else body[: int(length)]
+    if length.isdigit() and len(whole) < int(length):
+        raise TransientError("a part of the answer to $batch was cut before its end")
+    return Part(int(status[1]), told, whole)
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes]:
+    """Head and rest, at the first empty line."""
+    found = re.search(rb"\r?\n\r?\n", data)
+    return (data, b"") if found is None else (data[: found.start()], data[found.end() :])

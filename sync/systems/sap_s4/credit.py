@@ -1,0 +1,42 @@
+"""Credit accounts: all of them each time, since they carry no stamp of their own; what is as it was is left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from sync.ports import Cursor, Page
+from sync.systems.sap_s4.client import Session
+from sync.systems.sap_s4.pages import NOTHING, by, page, with_last
+from sync.systems.sap_s4.reading import Reader
+from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.walk import Query
+from sync.systems.sap_s4.wire import CREDIT_NEEDED, CREDIT_WANTED, EntitySet
+
+
+def credit_set(settings: Settings) -> EntitySet:
+    """The entity set of credit accounts under the names that this host uses."""
+    return EntitySet(settings.credit_service, settings.credit_set, CREDIT_NEEDED, CREDIT_WANTED)
+
+
+class Accounts:
+    """The stream of credit accounts of one connection."""
+
+    def __init__(self, settings: Settings, session: Session) -> None:
+        self._set = credit_set(settings)
+        self._reader = Reader(session)
+
+    def pages(self, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+        """All credit accounts: their stamp is a day and exists only for the limit."""
+        known: Sequence[str] = cursor.get("pages", ()) if cursor else ()
+        digests: list[str] = []
+        query = Query(self._set, "BusinessPartner,CreditSegment", by("BusinessPartner"))
+        for got, last in with_last(self._reader.read(query)):
+            digests.append(hashlib.sha256(b",".join(bytes(record) for record in got.split.records)).hexdigest()[:16])
+            same = known[len(digests) - 1 : len(digests)] == digests[-1:]
+            if last:
+                mark = {"read_at": now.astimezone(UTC).isoformat(), "pages": digests}
+                yield page(self._set, NOTHING if same else got.body, mark, now, last=True)
+            elif not same:
+                yield page(self._set, got.body, None, now, last=False)

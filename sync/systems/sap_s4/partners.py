@@ -1,0 +1,79 @@
+"""Customers: business partners with their customer, company and address records in one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from sync.ports import Cursor, Page
+from sync.systems.sap_s4.client import Session
+from sync.systems.sap_s4.odata import text
+from sync.systems.sap_s4.pages import by, envelope, page, values_of, with_last
+from sync.systems.sap_s4.reading import Reader
+from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.walk import Got, Query
+from sync.systems.sap_s4.wire import ADDRESSES, COMPANIES, CUSTOMERS, PARTNERS, EntitySet
+
+_NAMED = 30
+"""So many records are named; more are asked for as a range of keys."""
+
+
+class Partners:
+    """The stream of customers of one connection."""
+
+    def __init__(self, settings: Settings, session: Session) -> None:
+        self._settings = settings
+        self._session = session
+        self._reader = Reader(session)
+        self._zone = ZoneInfo(settings.zone)
+
+    def pages(self, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
+        """Business partners that are customers, changed since the cursor's day or, now and then, all of them: changes of terms
+        and blocks need not touch the partner's stamp.
+        """
+        read_at = datetime.fromisoformat(cursor["full_at"]) if cursor else None
+        full = read_at is None or not now - timedelta(hours=self._settings.full_hours) < read_at <= now
+        where = "Customer ne ''"
+        if cursor is not None and not full:
+            reached = min(datetime.fromisoformat(cursor["since"]), now).astimezone(self._zone).date()
+            day = self._session.dialect(PARTNERS).midnight(reached - timedelta(days=self._settings.look_back_days))
+            where += f" and (LastChangeDate ge {day} or CreationDate ge {day})"
+        mark = {
+            "since": now.astimezone(UTC).isoformat(),
+            "full_at": (now if full or read_at is None else read_at).astimezone(UTC).isoformat(),
+        }
+        query = Query(PARTNERS, "BusinessPartner", by("BusinessPartner"), where)
+        for got, last in with_last(self._reader.read(query)):
+            yield page(PARTNERS, self._with_masters(got), mark if last else None, now, last=last)
+
+    def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
+        """These customers as they are now."""
+        wanted = [f"Customer eq {text(key)}" for key in keys]
+        for got in self._reader.find(PARTNERS, wanted, key="BusinessPartner"):
+            if got.split.records:
+                yield page(PARTNERS, self._with_masters(got), None, now, last=False)
+
+    def _with_masters(self, got: Got) -> bytes:
+        """The partners of an answer with their customer, company and address records, all as the host gave them."""
+        partners = got.split.records
+        numbers = [value for (value,) in values_of(partners, "Customer")]
+        keys = [value for (value,) in values_of(partners, "BusinessPartner")]
+        asked = [("customers", CUSTOMERS, "Customer", numbers), ("companies", COMPANIES, "Customer", numbers)]
+        if self._session.has(ADDRESSES):
+            asked.append(("addresses", ADDRESSES, "BusinessPartner", keys))
+        queries = [(name, query) for name, entity_set, key, values in asked for query in _about(entity_set, key, values)]
+        found: dict[str, list[msgspec.Raw | bytes]] = {"customers": [], "companies": [], "addresses": []}
+        for (name, _), answers in zip(queries, self._reader.read_all([query for _, query in queries]), strict=True):
+            found[name] += chain.from_iterable(one.split.records for one in answers)
+        return envelope({"partners": partners, **found})
+
+
+def _about(entity_set: EntitySet, key: str, values: Sequence[str]) -> list[Query]:
+    """What asks for the records of a set with these keys: few are named, many asked for as a range."""
+    if len(values) > _NAMED:
+        return [Query(entity_set, key, by(key), f"{key} ge {text(min(values))} and {key} le {text(max(values))}")]
+    return [Query(entity_set, key, by(key), " or ".join(f"{key} eq {text(value)}" for value in values))] if values else []

@@ -1,0 +1,165 @@
+"""Reading an entity set to its end: page by page, by the host's links or without, several at once where the host takes $batch."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote, urlencode
+
+from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
+from sync.http import Answer
+from sync.systems.sap_s4 import batch
+from sync.systems.sap_s4.client import Session
+from sync.systems.sap_s4.csrf import Csrf
+from sync.systems.sap_s4.walk import Got, Query, Walk, got_of
+from sync.systems.sap_s4.wire import EntitySet
+
+PAGES_MAX = 100_000
+BATCH_FROM = 3
+"""So many reads and more go as one $batch: the first one costs a token too."""
+BATCH_MAX = 40
+_NO_BATCH: set[tuple[str, str]] = set()
+"""(connection, service) of hosts that have refused a $batch: this process does not try again."""
+
+
+class Reader:
+    """Reads of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._page_size = session.settings.page_size
+        self._csrf = Csrf(session)
+        self._uncounted: set[str] = set()
+        self._lock = threading.Lock()
+
+    def read(self, query: Query, first: Got | None = None) -> Iterator[Got]:
+        """The answers to a query until it has no more, the last one with less than a page or none at all. `first`: its first answer, if
+        it is here already.
+
+        Raises TransientError when the host repeats itself or says that there is more and gives nothing.
+        """
+        walk = Walk(query, self._page_size)
+        for _ in range(PAGES_MAX):
+            got = first or self._page(query, walk)
+            first = None
+            try:
+                new = walk.take(got)
+            except SourceError as error:
+                error.connection = self._session.name
+                raise
+            if new:
+                yield got
+            if walk.done:
+                return
+        raise TransientError(f"{query.entity_set.path}: no end after {PAGES_MAX} pages", connection=self._session.name)
+
+    def find(
+        self, entity_set: EntitySet, conditions: Sequence[str], together: int = 30, *, key: str | None = None, where: str | None = None
+    ) -> Iterator[Got]:
+        """The records that fulfil any of the conditions, and `where` beside; some conditions in each request."""
+        order = key or entity_set.needed[0]
+        parts = [" or ".join(conditions[first : first + together]) for first in range(0, len(conditions), together)]
+        for got in self.read_all([Query(entity_set, order, lambda _: None, where, part) for part in parts]):
+            yield from got
+
+    def read_all(self, queries: Sequence[Query]) -> Iterator[Iterator[Got]]:
+        """The answers to each of the queries, which are all of one service; their first pages come as one $batch where that pays."""
+        for start in range(0, len(queries), BATCH_MAX):
+            part = queries[start : start + BATCH_MAX]
+            firsts = self._together(part) if len(part) >= BATCH_FROM else [None] * len(part)
+            for query, first in zip(part, firsts, strict=True):
+                yield self.read(query, first)
+
+    def one(self, entity_set: EntitySet, key: str) -> Answer:
+        """One record by its key predicate; 404 is returned."""
+        chosen = self._session.select(entity_set)
+        return self._session.get(entity_set, chosen, key=key, accept=(404,))
+
+    def _page(self, query: Query, walk: Walk) -> Got:
+        entity_set = query.entity_set
+        if walk.link:
+            return self._safe(entity_set, got_of(self._session.follow(entity_set, walk.link).body))
+        for _ in range(len(entity_set.needed) + len(entity_set.wanted) + len(entity_set.expand) + 2):
+            try:
+                answer = self._session.get(entity_set, self._params(query, walk.position, walk.skip))
+                return self._safe(entity_set, got_of(answer.body))
+            except PermanentError as error:
+                if self._without_count(entity_set, error) or self._session.learn(entity_set, error):
+                    continue
+                raise
+        raise PermanentError(f"{entity_set.path}: the host refuses one property after the other", connection=self._session.name)
+
+    def _safe(self, entity_set: EntitySet, got: Got) -> Got:
+        """The answer, whose link, followed or not, must not lead to another host."""
+        if got.following:
+            self._session.own(entity_set, got.following)
+        return got
+
+    def _without_count(self, entity_set: EntitySet, error: PermanentError) -> bool:
+        """Whether the host refuses to count, which we then no longer ask for."""
+        named = error.status in (400, 501) and any(word in error.detail for word in ("inlinecount", "$count"))
+        if not named or entity_set.path in self._uncounted:
+            return False
+        self._uncounted.add(entity_set.path)
+        return True
+
+    def _together(self, queries: Sequence[Query]) -> Sequence[Got | None]:
+        """The first page of each query, by one $batch; None for those that are to be asked for by themselves."""
+        nothing: list[Got | None] = [None] * len(queries)
+        service = queries[0].entity_set.service
+        if not self._takes_batch(service):
+            return nothing
+        root, dialect = self._session.address.root(service), self._session.dialect(queries[0].entity_set)
+        targets = []
+        for query in queries:
+            params = self._params(query, query.start, 0)
+            name = self._session.path(query.entity_set).removeprefix(f"{root}/")
+            targets.append(f"{name}?{urlencode(params, quote_via=quote, safe='$')}")
+        boundary = f"batch_{secrets.token_hex(12)}"
+        headers = {"Content-Type": f"multipart/mixed;boundary={boundary}", "Accept": "multipart/mixed"}
+        try:
+            answer = self._csrf.send("POST", service, f"{root}/$batch", batch.write(targets, dialect.accept, boundary), headers)
+            parts = batch.read(answer.headers.get("content-type", ""), answer.body)
+            if len(parts) != len(queries):
+                raise TransientError(f"{answer.place}: {len(parts)} answers to {len(queries)} questions")
+        except (AuthError, QuotaError):
+            raise
+        except SourceError as error:
+            if not isinstance(error, TransientError) or error.status is None:
+                with self._lock:
+                    _NO_BATCH.add((self._session.name, service))
+            return nothing
+        # A part that was refused is asked for by itself: so its error is told, or healed, as any other.
+        return [_believed(part) for part in parts]
+
+    def _takes_batch(self, service: str) -> bool:
+        said = self._session.address.service(service).batch
+        if said is not None:
+            return said
+        if not self._session.settings.batch or (self._session.name, service) in _NO_BATCH:
+            return False
+        described = self._session.described(service)
+        return described is None or described.batch
+
+    def _params(self, query: Query, position: str | None, skip: int) -> dict[str, str]:
+        dialect = self._session.dialect(query.entity_set)
+        conditions = [f"({part})" for part in (query.where, position) if part]
+        counting = dialect.counting
+        if query.entity_set.path in self._uncounted:
+            counting = {name: value for name, value in counting.items() if name not in ("$inlinecount", "$count")}
+        params = {**self._session.select(query.entity_set), "$orderby": query.order, "$top": str(self._page_size), **counting}
+        if conditions:
+            params["$filter"] = " and ".join(conditions)
+        if skip:
+            params["$skip"] = str(skip)
+        return params
+
+
+def _believed(part: batch.Part) -> Got | None:
+    if part.status != 200:
+        return None
+    try:
+        return got_of(part.body)
+    except SourceError:
+        return None
