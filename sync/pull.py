@@ -23,7 +23,7 @@ from db.clock import Clock
 from db.engine import Writing, writing
 from sync import crash, http_gate, leases, pull_batch, quarantine, streams
 from sync.connections import Connection, Landscape
-from sync.errors import MAX_ATTEMPTS, SourceError, TransientError, decide_retry
+from sync.errors import MAX_ATTEMPTS, DataError, SourceError, TransientError, decide_retry
 from sync.ports import ControlTotal, Filing, Metered, Page, Pending, Source, Stream
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
@@ -173,6 +173,8 @@ class _Pull:
         self._writer = pull_batch.Writer(connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed)
         self._result = PullResult(connection.name, stream.name, "done")
         self._renewed = time.monotonic()
+        self._told = False
+        """What stops the pull stands in the exception queue already."""
 
     def run(self, state: streams.State, trigger: str, cursor: Mapping[str, object] | None, pages: Iterable[Page] | None) -> PullResult:
         """Pulls to the end or to the first failure, and writes down which it was."""
@@ -257,6 +259,7 @@ class _Pull:
             self._on_commit(written.outcome)
         self._settle(items)
         if written.stop is not None:
+            self._told = True
             raise written.stop
 
     def _settle(self, items: list[Arrived]) -> None:
@@ -326,7 +329,7 @@ class _Pull:
             leases.hold(conn, self._lease)
             streams.failed(conn, self._connection.name, self._stream.name, failure)
             self._keep_count(conn)
-            if decision.action == "stop" and error.kind != "data":
+            if decision.action == "stop" and not self._told:
                 quarantine.trouble(conn, self._writer.place, [_trouble(error)], now=now)
             if delayed and state.breaker_open_until_wall is None:
                 self._tell(conn, "sync.delayed", run_id, now, {"error": error.detail, "kind": error.kind})
@@ -375,6 +378,8 @@ def _worth_repeating(error: Exception) -> bool:
 
 
 def _trouble(error: SourceError) -> quarantine.Trouble:
+    if isinstance(error, DataError):
+        return quarantine.Trouble(error.cause, error.detail, evidence=error.evidence)
     cause = {"auth": "source_auth", "permanent": "source_permanent"}.get(error.kind, "source_down")
     return quarantine.Trouble(cause, error.detail, evidence={"kind": error.kind, "status": error.status})
 

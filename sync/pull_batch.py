@@ -102,7 +102,7 @@ class Writer:
         cursor = self._advance(conn, items, outcome, unread)
         self._count(conn, len(items), outcome, cursor, now)
         self._sequence += len(items)
-        return Written(outcome, totals, unread or self._drift(conn, items, outcome))
+        return Written(outcome, totals, unread or self._drift(conn, items, outcome, now))
 
     def _setting(self, now: datetime) -> Setting:
         return Setting(
@@ -198,9 +198,9 @@ class Writer:
         streams.advance(conn, self._connection.name, self._stream.name, progress)
         return None if cursor is None else json.dumps(dict(cursor))
 
-    def _drift(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome) -> DataError | None:
+    def _drift(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome, now: datetime) -> DataError | None:
         """A field that is new is only written down. When a needed one went missing or changed on too many records, the stream is
-        paused once they are quarantined: the rest of the source would fail alike.
+        paused once they are quarantined, with one exception for the cause: the rest of the source would fail alike.
         """
         seen, known = _fields(items), self._fields_seen
         self._fields_seen = {**known, **seen}
@@ -217,8 +217,10 @@ class Writer:
         if drifted <= DRIFT_SHARE * outcome.counts.received:
             return None
         words = f"schema drift: {drifted} of {outcome.counts.received} records can't be read; gone: {gone}; changed: {retyped}"
+        evidence: dict[str, object] = {"gone": gone, "changed": retyped, "records": drifted, "of": outcome.counts.received}
         streams.pause(conn, self._connection.name, self._stream.name, words)
-        return DataError(words, cause="schema_drift", evidence={"gone": gone, "changed": retyped})
+        quarantine.trouble(conn, self.place, [quarantine.Trouble("schema_drift", words, evidence=evidence)], now=now)
+        return DataError(words, cause="schema_drift", evidence=evidence)
 
     def _count(self, conn: Writing, pages: int, outcome: Outcome, cursor: str | None, now: datetime) -> None:
         conn.execute(

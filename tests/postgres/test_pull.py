@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from db.clock import FixedClock
 from db.engine import reading, writing
 from sync import leases, streams
-from sync.errors import AuthError, QuotaError, TransientError
+from sync.errors import AuthError, DataError, QuotaError, TransientError
 from sync.pull import PullResult, pull_stream
 from tests.postgres.synthetic import LANDSCAPE, Database, MemorySource, connection, customer, invoice, order
 
@@ -224,4 +224,23 @@ def test_schema_drift_pauses_the_stream(engine: sa.Engine, clock: FixedClock) ->
     assert "schema drift: 10 of 11 records" in row.paused_reason
     assert "gone: ['name']" in row.paused_reason
     assert rows(engine, "select count(*) from raw.page")[0][0] == 3
-    assert rows(engine, "select count(*), min(cause) from process.exception")[0] == (10, "missing_field")
+    assert rows(engine, "select count(*), min(cause) from process.exception where kind = 'record'")[0] == (10, "missing_field")
+    (told,) = rows(engine, "select cause, message, evidence, state from process.exception where kind = 'stream'")
+    assert (told.cause, told.state, told.evidence["gone"], told.evidence["records"]) == ("schema_drift", "new", ["name"], 10)
+    with writing(engine) as conn:
+        streams.resume(conn, "erp", "customers")
+    assert pull(engine, source, "customers", clock).state == "done"
+    assert rows(engine, "select state from process.exception where kind = 'stream'")[0].state == "resolved"
+    assert rows(engine, "select distinct contract_version from canonical.customer")[0][0] == 1
+
+
+def test_a_source_that_finds_its_fields_gone_is_told_as_drift(engine: sa.Engine, clock: FixedClock) -> None:
+    """A system that says itself that a field is gone makes one exception with that cause, and nothing is pulled."""
+
+    def gone(_stream: str, _number: int) -> None:
+        raise DataError("the field Nothing__c is gone", cause="schema_drift", evidence={"gone": ["Nothing__c"]})
+
+    source = MemorySource({"customers": [[customer("C1")]]}, before_page=gone)
+    assert pull(engine, source, "customers", clock).state == "failed"
+    (told,) = rows(engine, "select cause, evidence, kind from process.exception")
+    assert (told.cause, told.evidence, told.kind) == ("schema_drift", {"gone": ["Nothing__c"]}, "stream")
