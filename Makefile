@@ -29,6 +29,7 @@ run: setup  ## everything on this machine: database, sandbox, worker, API, dashb
 # A busy machine can make a timing fail that holds: such a test gets a second try, and the summary says so.
 test: setup  ## all tests, with the browser ones
 	@$(BIN)/python tests/browser/ensure_chromium.py
+	@$(BIN)/python tests/drops/ensure_sshd.py
 	$(BIN)/pytest -n 2 --dist loadgroup --reruns 2 --reruns-delay 2
 
 test-fast: setup  ## the tests that need no server, no browser

@@ -26,6 +26,16 @@ class AuthError(SourceError):
     """The credentials were refused, also after one refresh. A person has to act: the stream stops."""
 
     kind = "auth"
+    stopped: ClassVar[str] = "the system refuses our credentials"
+    """Why the stream stops, in words."""
+    cause: ClassVar[str] = "source_auth"
+
+
+class IdentityError(AuthError):
+    """The server is not the one that the connection knows: another host key than the one pinned. Nothing was sent to it."""
+
+    stopped = "the server is not the one we know"
+    cause = "source_identity"
 
 
 class QuotaError(SourceError):

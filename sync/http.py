@@ -20,6 +20,7 @@ import httpcore
 import httpx
 import msgspec
 
+from sync.addresses import ForbiddenAddress
 from sync.connections import ConfigError, Connection
 from sync.errors import (
     AuthError,
@@ -31,7 +32,7 @@ from sync.errors import (
     UnknownOutcome,
 )
 from sync.http_gate import Gate, gate_of, retry_at
-from sync.http_transport import Deadline, DeadlinePassed, ForbiddenAddress, Transport
+from sync.http_transport import Deadline, DeadlinePassed, Transport
 from sync.strict_json import NotStrict, loads
 
 BODY_BYTES_MAX = 50 * 1024 * 1024

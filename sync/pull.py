@@ -23,7 +23,7 @@ from db.clock import Clock
 from db.engine import Writing, writing
 from sync import crash, http_gate, leases, pull_batch, quarantine, streams
 from sync.connections import Connection, Landscape
-from sync.errors import MAX_ATTEMPTS, DataError, SourceError, TransientError, decide_retry
+from sync.errors import MAX_ATTEMPTS, AuthError, DataError, SourceError, TransientError, decide_retry
 from sync.ports import ControlTotal, Filing, Metered, Page, Pending, Source, Stream
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
@@ -322,7 +322,7 @@ class _Pull:
         elif decision.action == "stop":
             wait = RESTS.get(error.kind, REST)
         delayed = decision.action != "retry" or state.consecutive_failures + 1 >= DELAYED_AFTER
-        pause = f"the system refuses our credentials: {error.detail}" if error.kind == "auth" else None
+        pause = f"{error.stopped}: {error.detail}" if isinstance(error, AuthError) else None
         failure = streams.Failure(error.detail, error.kind, wait, delayed, pause)
         self._result = replace(self._result, state="failed", error=error.detail)
         with suppress(leases.Fenced), writing(self._engine) as conn:
@@ -380,7 +380,8 @@ def _worth_repeating(error: Exception) -> bool:
 def _trouble(error: SourceError) -> quarantine.Trouble:
     if isinstance(error, DataError):
         return quarantine.Trouble(error.cause, error.detail, evidence=error.evidence)
-    cause = {"auth": "source_auth", "permanent": "source_permanent"}.get(error.kind, "source_down")
+    of_kind = "source_permanent" if error.kind == "permanent" else "source_down"
+    cause = error.cause if isinstance(error, AuthError) else of_kind
     return quarantine.Trouble(cause, error.detail, evidence={"kind": error.kind, "status": error.status})
 
 

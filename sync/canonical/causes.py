@@ -44,6 +44,8 @@ CAUSES: dict[str, Cause] = {
         Cause("balance_mismatch", "The statement does not balance", "Ask the bank for a complete statement.", "critical"),
         Cause("balance_chain", "The opening balance does not follow the last closing balance", "Look for a missing statement.", "high"),
         Cause("source_auth", "The system refuses our credentials", "Renew the credentials and test the connection.", "critical"),
+        Cause("source_identity", "The server is not the one we know",
+              "Ask its administrator, on another way, whether its key was changed; only then enter the new one and resume.", "critical"),
         Cause("source_permanent", "The system refuses our request", "Look at the error; test the connection.", "high"),
         Cause("source_down", "The system does not answer", "It is retried by itself; call the owner if it lasts.", "high"),
         Cause("effect_failed", "A write to another system was refused", "Look at the answer; correct the cause, then replay.", "critical"),

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from sync.addresses import ForbiddenAddress, judge
 from sync.connections import ConfigError, Connection
 from sync.errors import AuthError, ConflictError, PermanentError, QuotaError, SourceError, TransientError, UnknownOutcome
 from sync.http import BODY_BYTES_MAX, Answer, Client
 from sync.http_gate import FAILURES_TO_OPEN, Budget, Gate, retry_at
-from sync.http_transport import ForbiddenAddress, judge
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
