@@ -15,6 +15,8 @@ from db.engine import Reading, Writing, driver
 
 _ROWS_PER_WRITE = 20_000
 _MOMENT = "%Y-%m-%d %H:%M:%S%.6f+00:00"
+_SPECIAL = r"[\\\t\n\r]"
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _NULL_MARK = "\x1e"
 _COLUMN_MARK = "\x1f"
 _ITEM_MARK = "\x1d"
@@ -66,9 +68,9 @@ def copy_frame(conn: Writing, table: sa.Table, frame: pl.DataFrame) -> int:
 
 def copy_into(conn: Writing, target: sql.Identifier, frame: pl.DataFrame) -> None:
     """COPY `frame` into `target` without any check but Postgres's own."""
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, columns_sql(frame.columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(target, columns_sql(frame.columns))
     with _translated(conn), driver(conn).cursor().copy(statement) as copy:
-        for lines in _csv(frame):
+        for lines in _lines(frame):
             copy.write(lines)
 
 
@@ -108,11 +110,15 @@ class _translated:  # noqa: N801 - used as a statement
         raise sa.exc.DBAPIError.instance("COPY", None, error, dbapi.Error, dialect=self._conn.dialect) from error
 
 
-def _csv(frame: pl.DataFrame) -> Iterator[bytes]:
+def _lines(frame: pl.DataFrame) -> Iterator[bytes]:
+    """COPY's own text format, which Postgres reads a third faster than CSV: tabs between, a mark for null, backslashes before specials."""
     ready = frame.select(_as_text(name, dtype) for name, dtype in frame.schema.items())
+    texts = [name for name, dtype in ready.schema.items() if dtype == pl.String]
+    special = ready.select(pl.col(name).str.contains(_SPECIAL).any() for name in texts).row(0) if texts else ()
+    ready = ready.with_columns(pl.col(name).str.replace_many(_ESCAPES) for name, holds in zip(texts, special, strict=True) if holds)
     for rows in ready.iter_slices(_ROWS_PER_WRITE):
         buffer = io.BytesIO()
-        rows.write_csv(buffer, include_header=False, datetime_format=_MOMENT)
+        rows.write_csv(buffer, include_header=False, separator="\t", quote_style="never", null_value="\\N", datetime_format=_MOMENT)
         yield buffer.getvalue()
 
 
@@ -126,7 +132,7 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
         return pl.when(column.is_null()).then(None).otherwise(pl.lit("{") + quoted + pl.lit("}")).alias(name)
     if dtype == pl.Binary:
         return (pl.lit("\\x") + column.bin.encode("hex")).alias(name)
-    return column
+    return column.cast(pl.String) if dtype in (pl.Enum, pl.Categorical) else column
 
 
 def read_frame(

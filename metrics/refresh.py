@@ -66,7 +66,7 @@ class _Marks:
 def run(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Refreshed:
     """Take the marks and bring what they touch up to the facts, in one transaction. `now` is business time, UTC.
 
-    Several may run at once: each takes other marks. `more` says that marks are left (there is a bound per run).
+    One runs at a time, another waits for it. `more` says that marks are left (there is a bound per run).
     """
     with writing(engine) as conn:
         return refresh(conn, now=now, reporting_currency=reporting_currency)
@@ -74,6 +74,7 @@ def run(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Refresh
 
 def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refreshed:
     """As `run`, in the caller's transaction, so that events of breaches can be written in the same one."""
+    _alone(conn)
     marks = _take(conn)
     customers = [*marks.customers, *_strays(conn)]
     new_day = figures.is_new_day(conn, now)
@@ -110,6 +111,7 @@ def refresh(conn: Writing, *, now: datetime, reporting_currency: str) -> Refresh
 def rebuild(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Refreshed:
     """Compute every read model from the facts alone. Breach episodes and published forecasts are history and stay."""
     with writing(engine) as conn:
+        _alone(conn)
         driver(conn).execute("delete from measure.touched")
         invoices = execute(conn, "put_invoice_facts", on_date=None, reporting=reporting_currency)
         driver(conn).execute("delete from measure.latency_rollup")
@@ -122,10 +124,15 @@ def rebuild(engine: sa.Engine, *, now: datetime, reporting_currency: str) -> Ref
         return Refreshed(invoices=invoices, groups=len(groups), opened=opened, cleared=cleared, forecast_run=made)
 
 
+def _alone(conn: Writing) -> None:
+    """Until the commit no other refresh runs: of two that recompute the same group, the one that saw less might write last."""
+    driver(conn).execute("set local lock_timeout = '240s'; select pg_advisory_xact_lock(hashtext('measure.touched'))")
+
+
 def _take(conn: Writing) -> _Marks:
-    marks = _Marks()
-    for kind, source, key in driver(conn).execute(statement("take_marks"), {"most": MOST_MARKS}):
-        marks.taken += 1
+    taken = driver(conn).execute(statement("take_marks"), {"most": MOST_MARKS}).fetchall()
+    marks = _Marks(len(taken))
+    for kind, source, key in dict.fromkeys(taken):
         if kind == "invoice":
             marks.invoices.append((source, key))
         elif kind == "customer":

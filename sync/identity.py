@@ -100,10 +100,7 @@ def _erp(conn: Writing, not_erp: Sequence[str], now: datetime) -> tuple[int, int
 
 
 # A new link moves facts from a customer to a party: its measures are touched.
-_MARK = (
-    "insert into measure.touched (kind, source, key, marked_at) select 'customer', source, source_key, :now from made"
-    " order by source, source_key on conflict (kind, source, key) do update set marked_at = excluded.marked_at"
-)
+_MARK = "insert into measure.touched (kind, source, key, marked_at) select 'customer', source, source_key, :now from made"
 
 
 def _forget_outdated(conn: Writing, crm: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from db.bulk import Merged, content_hash, copy_frame, merge
 from db.copying import copy_into
 from db.engine import Writing, driver
 from db.schema.canonical import ENTITIES, history_of
+from db.schema.measure import touched as touched_table
 from db.schema.process import event as event_table
 from sync import events, quarantine
 from sync.canonical.contracts import CONTRACTS, Contract
@@ -249,26 +250,14 @@ def _touched(entity: str, current: pl.DataFrame, before: pl.DataFrame) -> list[p
 
 
 def _mark(conn: Writing, setting: Setting, marks: Sequence[pl.DataFrame]) -> int:
-    """All marks of a batch, last of all and in one order, so that streams of one source neither wait long for each other nor lock
-    crosswise. Updated, not skipped: a refresh that runs now can't lose a mark.
+    """All marks of a batch, each once. They are added, never updated: no writer waits for another, and a refresh that runs now can't
+    take a mark whose facts it does not see.
     """
     if not marks:
         return 0
-    ordered = pl.concat(marks).drop_nulls().unique().sort("kind", "key")
-    if ordered.is_empty():
-        return 0
-    driver(conn).execute(
-        "create temp table if not exists tidegate_marks (kind text, key text) on commit delete rows; truncate tidegate_marks"
-    )
-    copy_into(conn, sql.Identifier("pg_temp", "tidegate_marks"), ordered)
-    conn.execute(
-        sa.text(
-            "insert into measure.touched (kind, source, key, marked_at) select kind, :source, key, :now from pg_temp.tidegate_marks"
-            " on conflict (kind, source, key) do update set marked_at = excluded.marked_at"
-        ),
-        {"source": setting.source, "now": setting.now},
-    )
-    return ordered.height
+    made = pl.concat(marks).drop_nulls().unique()
+    rows = made.select("kind", pl.lit(setting.source).alias("source"), "key", pl.lit(setting.now).alias("marked_at"))
+    return copy_frame(conn, touched_table, rows)
 
 
 def _resolve(conn: Writing, setting: Setting, entity: str, current: pl.DataFrame, waiting: pl.DataFrame) -> int:

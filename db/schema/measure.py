@@ -14,12 +14,13 @@ def _table(name: str, *parts: sa.schema.SchemaItem, rls: bool = True) -> sa.Tabl
 
 touched = _table(
     "touched",
-    text("kind", key=True),  # invoice | customer | forecast | stream
-    text("source", key=True),
-    text("key", key=True),
+    text("kind"),  # invoice | customer | forecast | stream
+    text("source"),
+    text("key"),
     when("marked_at"),
     rls=False,
 )
+"""Marks, only ever added, so that no two writers wait for each other; whoever takes them brings repeats down to one."""
 
 invoice_fact = _table(
     "invoice_fact",

@@ -65,7 +65,7 @@ class Facts:
 
     def mark(self, kind: str, source: str, key: str) -> None:
         driver(self.conn).execute(
-            "insert into measure.touched (kind, source, key, marked_at) values (%s, %s, %s, clock_timestamp()) on conflict do nothing",
+            "insert into measure.touched (kind, source, key, marked_at) values (%s, %s, %s, clock_timestamp())",
             [kind, source, key],
         )
 

@@ -99,6 +99,21 @@ def test_frames_survive_the_way_there_and_back(engine: sa.Engine) -> None:
         assert read_frame(conn, "SELECT a FROM there_and_back WHERE false", {"a": pl.String}).height == 0
 
 
+@pytest.mark.postgres_versions
+def test_no_text_is_mistaken_for_the_format_it_travels_in(engine: sa.Engine) -> None:
+    """What means something to COPY (null, end of data, tabs, line ends, backslashes) arrives as the text it is, alone in its line too."""
+    odd = ["\\.", "\\N", "\\\\N", "\t", "\r\n", "\\", "\\t", "a\\", "\\x41", "", " ", '"', "\x1e\x1f", "\u2028ä", None]
+    kinds = pl.Series(["\\.", None, "b"] * 5, dtype=pl.Enum(["\\.", "b"]))
+    table = sa.Table("odd_text", sa.MetaData(), sa.Column("a", sa.Text), sa.Column("b", sa.Text))
+    with writing(engine) as conn:
+        driver(conn).execute("CREATE TEMP TABLE odd_text (n serial, a text, b text)")
+        assert copy_frame(conn, table, pl.DataFrame({"a": odd})) == len(odd)
+        assert copy_frame(conn, table, pl.DataFrame({"a": odd, "b": kinds})) == len(odd)
+        found = driver(conn).execute("SELECT a, b FROM odd_text ORDER BY n").fetchall()
+    assert [a for a, _ in found] == odd * 2
+    assert [b for _, b in found] == [None] * len(odd) + kinds.to_list()
+
+
 def test_a_broken_copy_is_an_ordinary_database_error(engine: sa.Engine) -> None:
     """COPY raises what any other statement would, so one handler serves both."""
     frame = pl.concat([_rows([Decimal(1)], AMOUNT)] * 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -151,6 +152,28 @@ def test_touched_groups_equal_a_rebuild(engine: sa.Engine) -> None:
     refresh.rebuild(engine, now=NOW + timedelta(hours=4), reporting_currency="EUR")
     assert by_marks == _models(engine)
     assert all(by_marks.values())
+
+
+def test_a_mark_set_while_a_refresh_runs_waits_for_nobody_and_is_not_lost(engine: sa.Engine) -> None:
+    """A fact lands beside a running refresh of the same invoice without waiting for it, its mark outlives that refresh, and a second
+    refresh waits until the first is done: what was computed last is what stays.
+    """
+    with writing(engine) as conn:
+        facts = Facts(conn)
+        facts.customer("C1", party=1)
+        facts.invoice("I1", "C1", "400.00", date(2026, 1, 5))
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as first:
+            refresh.refresh(first, now=NOW, reporting_currency="EUR")
+            with writing(engine) as beside:
+                beside.execute(sa.text("set local lock_timeout = '2s'"))
+                Facts(beside).invoice("I1", "C1", "500.00", date(2026, 1, 5), version=2)
+            second = pool.submit(_refresh, engine, NOW)
+            assert not wait([second], timeout=0.5).done
+        assert second.result(timeout=60).invoices == 1
+    with reading(engine) as conn:
+        assert conn.execute(sa.text("select gross from measure.invoice_fact")).scalars().all() == [Decimal(500)]
+        assert conn.execute(sa.text("select count(*) from measure.touched")).scalar_one() == 0
 
 
 def test_a_customer_linked_later_takes_its_invoices_along(engine: sa.Engine) -> None:

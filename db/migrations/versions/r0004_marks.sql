@@ -1,0 +1,1 @@
+ALTER TABLE measure.touched DROP CONSTRAINT pk_touched;
