@@ -13,6 +13,8 @@ class SourceError(Exception):
     """Something went wrong with a system. `detail` is safe to show: it never holds a secret."""
 
     kind: ClassVar[Kind] = "transient"
+    code: str = ""
+    """The system's own code for what went wrong, where its adapter notes one."""
 
     def __init__(self, detail: str, *, connection: str = "", subject: str = "", status: int | None = None) -> None:
         super().__init__(detail)

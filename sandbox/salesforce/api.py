@@ -309,7 +309,7 @@ def _locator(rest: str) -> tuple[str, int]:
 def _describe(entity: Entity) -> dict[str, Any]:
     described = [
         {"name": f.name, "label": f.name, "type": f.type, "length": f.length, "custom": f.name.endswith("__c"),
-         "externalId": f.name == "ERP_Customer_Number__c", "unique": False,
+         "externalId": f.name == "ERP_Customer_Number__c", "unique": f.name == "ERP_Customer_Number__c",
          "idLookup": f.name in ("Id", "ERP_Customer_Number__c"), "nillable": f.name not in ("Id", "Name"),
          "updateable": f.name.startswith("Collections_") or f.name == "Name", "calculated": False,
          "precision": 18 if f.type in ("currency", "double") else 0,

@@ -45,7 +45,7 @@ def dial(box: Running) -> Iterator[Dial]:
 
 @pytest.fixture
 def org(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret")
+    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret", settle_seconds=0)
     return org.model_copy(update={"name": f"salesforce-{next(_NUMBER)}"})
 
 

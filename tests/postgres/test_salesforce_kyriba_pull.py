@@ -58,7 +58,7 @@ def _one(engine: sa.Engine, query: str) -> Any:
 
 def test_the_crm_lands_whole_and_a_second_pull_changes_nothing(engine: sa.Engine, box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts, opportunities and contracts as the org has them; read again, nothing is promoted."""
-    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret")
+    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret", settle_seconds=0)
     first = _pull(engine, box, org)
     assert {name: (r.state, r.counts.quarantined) for name, r in first.items()} == dict.fromkeys(first, ("done", 0))
     assert _one(engine, "select count(*) from canonical.customer") == len(box.world.accounts)
@@ -92,7 +92,7 @@ def test_a_pull_cut_off_by_an_outage_goes_on_where_it_was(
     engine: sa.Engine, box: Running, dial: Dial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small pages, a token that expires, then an outage: the failed pull keeps what it committed, the next one brings the rest."""
-    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret")
+    org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret", settle_seconds=0)
     dial.fault("salesforce", "page_size", size=7)
     dial.fault("salesforce", "expired_token", times=1)
     dial.fault("salesforce", "truncated", entity="Opportunity", times=1, content_length=False)

@@ -1,4 +1,4 @@
-"""Salesforce: accounts, opportunities, contracts and (by option) orders; collections status back onto accounts."""
+"""Salesforce: accounts, opportunities, quotes, contracts and (by option) orders; collections status back onto accounts."""
 
 from __future__ import annotations
 

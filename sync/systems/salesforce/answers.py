@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
 from sync.http import Answer, excerpt
 from sync.strict_json import NotStrict, loads
+from sync.systems.salesforce.refusals import login_refused
 
-_LIMIT = re.compile(r"(?:^|[;,])\s*api-usage=(\d+)/(\d+)")
-_LASTING_401 = ("not valid for use with the REST API", "Connected app is not attached to Agent")
-_TRANSIENT = {"SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG"}
+_LIMIT = re.compile(r"(?:^|[;,])\s*api-usage\s*=\s*(\d{1,15})\s*/\s*(\d{1,15})", re.IGNORECASE)
+_LASTING_401 = (b"not valid for use with the REST API", b"Connected app is not attached to Agent")
+_TRANSIENT = {
+    "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG", "OPERATION_TOO_LARGE",
+    "CANNOT_EXECUTE_FLOW_TRIGGER", "JOB_NOT_COMPLETE",
+}  # fmt: skip
 _AUTH = {"INVALID_LOGIN", "API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED", "INVALID_AUTH_HEADER", "OAUTH_APP_ACCESS_DENIED"}
+_STATUS_DECIDES = (406, 408, 412, 420, 428, 429)
+TOO_LONG = (414, 431)
 
 
 class SessionExpired(AuthError):
@@ -29,44 +36,68 @@ def limit_of(header: str | None) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def problems_of(body: bytes) -> list[Mapping[str, Any]]:
+    """The errors that a REST answer lists; [] when it lists none (empty, HTML, XML and other bodies)."""
+    try:
+        said = loads(body)
+    except NotStrict:
+        return []
+    return [entry for entry in said if isinstance(entry, dict)] if isinstance(said, list) else []
+
+
 def explain(answer: Answer) -> SourceError | None:
     """The error that the org's own words mean; None where it has none (empty, HTML and XML bodies are the status's to judge)."""
-    try:
-        said = loads(answer.body)
-    except NotStrict:
-        return TransientError(f"{answer.place}: answered 406", status=406) if answer.status == 406 else None
-    if isinstance(said, dict):
-        return _login_refused(answer, said) if "error" in said else None
-    if not isinstance(said, list) or not said or not isinstance(said[0], dict):
-        return None
-    code = str(said[0].get("errorCode", ""))
-    message = " ".join(str(said[0].get("message", "")).split())[:300]
-    return _error(answer, code, f"{answer.place}: {code}: {message}", message)
+    if answer.status in TOO_LONG:
+        words = "the query with its headers is longer than the 16,384 bytes that Salesforce takes"
+        return PermanentError(f"{answer.place}: answered {answer.status}: {words}", status=answer.status)
+    if answer.status == 401 and any(phrase in answer.body for phrase in _LASTING_401):
+        return AuthError(
+            f"{answer.place}: {_lasting(answer.body)}: a new token would be refused alike; give the integration user API Enabled and let it use"
+            " the app",
+            status=401,
+        )
+    listed = problems_of(answer.body)
+    if answer.status == 401:
+        return SessionExpired(f"{answer.place}: {_first_words(answer)}", status=401)
+    if listed:
+        code = str(listed[0].get("errorCode", ""))
+        error = _error(answer, code, f"{answer.place}: {_first_words(answer)}")
+        if error is not None:
+            error.code = code
+        return error
+    if answer.status == 406:
+        return TransientError(f"{answer.place}: answered 406", status=406)
+    return login_refused(answer)
 
 
-def _error(answer: Answer, code: str, words: str, message: str) -> SourceError | None:
+def _lasting(body: bytes) -> str:
+    return next(phrase.decode() for phrase in _LASTING_401 if phrase in body)
+
+
+def _first_words(answer: Answer) -> str:
+    """The first error in the org's words. Other bodies are not quoted: they may throw our token back at us."""
+    listed = problems_of(answer.body)
+    if not listed:
+        return f"answered {answer.status} without a reason"
+    message = " ".join(str(listed[0].get("message", "")).split())[:300]
+    return f"{listed[0].get('errorCode', 'no code')}: {message}"
+
+
+def _error(answer: Answer, code: str, words: str) -> SourceError | None:
     status = answer.status
-    if status == 401:
-        lasting = any(phrase in message for phrase in _LASTING_401)
-        return AuthError(words, status=status) if lasting or code != "INVALID_SESSION_ID" else SessionExpired(words, status=status)
     if code == "REQUEST_LIMIT_EXCEEDED":
         return QuotaError(words, status=status)
     if code == "UNABLE_TO_LOCK_ROW":
         return RowLocked(words, status=status)
-    if code in _TRANSIENT:
+    if code in _TRANSIENT or status == 406:
         return TransientError(words, status=status)
     if code in _AUTH:
         return AuthError(words, status=status)
-    if 400 <= status < 500 and status not in (406, 408, 412, 420, 428, 429):
+    if 400 <= status < 500 and status not in _STATUS_DECIDES:
         return PermanentError(words, status=status)
     return None
 
 
-def _login_refused(answer: Answer, said: dict[str, Any]) -> SourceError:
-    words = f"{answer.place}: {said.get('error')}: {said.get('error_description') or 'no reason given'}"
-    return AuthError(words[:400], status=answer.status) if answer.status < 500 else TransientError(words[:400], status=answer.status)
-
-
 def several_fit(answer: Answer) -> str:
-    """The words for a 300: more than one record has the external id."""
+    """The words for a 300, whose body lists their addresses: more than one record has the external id."""
     return f"{answer.place}: more than one record has this number: {excerpt(answer.body, 200)}"

@@ -1,37 +1,41 @@
-"""A session with an org: client credentials, one new token when it has expired, the limit header into the budget."""
+"""A session with an org: a new token when one has expired, the limit header into the budget, every path on the org's own root."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
-
-from pydantic import SecretStr
+from urllib.parse import quote, urljoin
 
 from sync.connections import Connection
-from sync.errors import AuthError, TransientError
-from sync.http import Answer, Client, error_of, wall_clock
+from sync.errors import AuthError, PermanentError, SourceError, TransientError
+from sync.http import Answer, Client, Expect, wall_clock
 from sync.systems.salesforce.answers import SessionExpired, explain, limit_of
+from sync.systems.salesforce.login import Login, Token
 from sync.systems.salesforce.settings import Settings
 
 
 class Session:
     """Requests with a token that is fetched when needed. Safe to share between threads; raises sync.errors only."""
 
-    def __init__(self, connection: Connection, settings: Settings, client: Client | None = None) -> None:
+    def __init__(self, connection: Connection, settings: Settings, *, interactive: bool = False) -> None:
         self.settings = settings
         self._connection = connection
-        self._id = connection.secret("client_id")
-        self._secret = connection.secret("client_secret")
-        self.client = client or Client(
+        self._login = Login(connection, settings)
+        self.client = Client(
             connection,
             settings.base_url,
-            explain=explain,
+            origins=[settings.token_url, *settings.instance_urls],
+            explain=self._explain,
             headers={"Accept": "application/json", "Sforce-Call-Options": f"client={settings.client_name}"},
+            interactive=interactive,
         )
-        self._token: SecretStr | None = None
+        self._token: Token | None = None
         self._lock = threading.Lock()
+        self.skew: timedelta | None = None
+        """How far the org's clock is ahead of ours, by the last answer's Date; None while none named it."""
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
@@ -40,20 +44,9 @@ class Session:
         """Ends the connections; the token is left to run out."""
         self.client.close()
 
-    def login(self) -> SecretStr:
+    def login(self) -> Token:
         """A new token, not yet used by this session. Raises AuthError, with the org's own reason, when the credentials are refused."""
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._id.get_secret_value(),
-            "client_secret": self._secret.get_secret_value(),
-        }
-        answer = self.client.send("POST", self.settings.auth_path, form=form, accept=range(400, 500))
-        if answer.status >= 400:
-            raise self._refused(answer)
-        token = answer.json().get("access_token") if answer.content_type == "application/json" else None
-        if not isinstance(token, str) or not token:
-            raise TransientError(f"{answer.place}: the answer holds no access_token", connection=self._connection.name)
-        return SecretStr(token)
+        return self._login.token(self.client)
 
     def get(
         self,
@@ -62,22 +55,44 @@ class Session:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         accept: Container[int] = (),
+        expect: Expect = "json",
         renew: bool = True,
     ) -> Answer:
         """Reads a path under the org's root. `renew` False: an expired session is raised, for answers that are bound to it."""
-        return self._request("GET", path, params=params, headers=headers, accept=accept, renew=renew)
+        return self._request("GET", path, params=params, headers=headers, accept=accept, expect=expect, renew=renew)
 
-    def patch(self, path: str, body: bytes, *, params: Mapping[str, str], accept: Container[int] = ()) -> Answer:
+    def patch(self, path: str, body: bytes, *, params: Mapping[str, str] | None = None, accept: Container[int] = ()) -> Answer:
         """A write; UnknownOutcome when it left and no answer came."""
-        return self._request("PATCH", path, params=params, body=body, accept=accept)
+        return self._request("PATCH", path, params=params, body=body, accept=accept, write=True)
 
-    def describe(self, name: str) -> dict[str, dict[str, Any]]:
-        """The fields of an object that this user sees: name -> what the org says of it."""
-        said = self.get(f"{self.settings.data}/sobjects/{quote(name, safe='')}/describe").json()
+    def post(self, path: str, body: bytes) -> Answer:
+        """Asks for something that is no business write: a job, which may be made twice without harm."""
+        return self._request("POST", path, body=body)
+
+    def delete(self, path: str, *, accept: Container[int] = ()) -> Answer:
+        """Takes a job of ours away."""
+        return self._request("DELETE", path, accept=accept, expect="any")
+
+    def describe(self, name: str) -> dict[str, Mapping[str, Any]] | None:
+        """The fields of an object that this user sees: name -> what the org says of it; None when it shows no such object."""
+        answer = self.get(f"{self.settings.data}/sobjects/{quote(name, safe='')}/describe", accept=(404,))
+        if answer.status == 404:
+            return None
+        said = answer.json()
         fields = said.get("fields") if isinstance(said, dict) else None
         if not isinstance(fields, list):
             raise TransientError(f"describe of {name}: the answer holds no fields", connection=self._connection.name)
         return {str(field["name"]): field for field in fields if isinstance(field, dict) and "name" in field}
+
+    def query(self, soql: str) -> list[dict[str, Any]]:
+        """The records of a query small enough for one page; numbers are Decimal."""
+        said = self.get(f"{self.settings.data}/query", params={"q": soql}).json()
+        records = said.get("records") if isinstance(said, dict) else None
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise TransientError("query: the answer holds no records", connection=self._connection.name)
+        if said.get("done") is not True:
+            raise TransientError("query: more records than one page came", connection=self._connection.name)
+        return records
 
     def _request(
         self,
@@ -88,34 +103,54 @@ class Session:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         accept: Container[int] = (),
+        expect: Expect = "json",
         renew: bool = True,
+        write: bool = False,
     ) -> Answer:
         kind = {"Content-Type": "application/json"} if body is not None else {}
-        for tries_left in (1, 0):
-            token = self._token or self._renew(None)
-            bearer = {"Authorization": f"Bearer {token.get_secret_value()}"}
-            try:
-                answer = self.client.send(
-                    method,
-                    path,
-                    params=params,
-                    headers={**(headers or {}), **kind, **bearer},
-                    content=body,
-                    accept=accept,
-                    write=body is not None,
-                )
-            except SessionExpired as error:
-                if not tries_left:
-                    raise AuthError(f"{error.detail}, with a new token too", connection=self._connection.name, status=401) from error
-                self._renew(token)
-                if not renew:
-                    raise
-                continue
-            self._note_limit(answer)
-            return answer
-        raise AssertionError("the second try returns or raises")
 
-    def _renew(self, used: SecretStr | None) -> SecretStr:
+        def once(token: Token) -> Answer:
+            bearer = {"Authorization": f"Bearer {token.secret.get_secret_value()}"}
+            return self.client.send(
+                method,
+                self._at(token, path),
+                params=params,
+                headers={**(headers or {}), **kind, **bearer},
+                content=body,
+                expect=expect,
+                accept=accept,
+                write=write,
+            )
+
+        answer = self._with_token(once, renew=renew)
+        self._note(answer)
+        return answer
+
+    def _with_token(self, once: Callable[[Token], Answer], *, renew: bool) -> Answer:
+        """The call with the session's token, and with a new one if it has expired. A second refusal is a matter for a person."""
+        token = self._token or self._renew(None)
+        try:
+            return once(token)
+        except SessionExpired:
+            token = self._renew(token)
+            if not renew:
+                raise
+        try:
+            return once(token)
+        except SessionExpired as error:
+            raise AuthError(f"{error.detail}, with a new token too", connection=self._connection.name, status=401) from error
+
+    def _at(self, token: Token, path: str) -> str:
+        """The path on the root that the token is for, and nowhere else: not even on our other hosts, such as the login server."""
+        try:
+            url = urljoin(token.root + "/", path)
+        except ValueError:
+            url = ""
+        if not url.startswith(token.root + "/"):
+            raise PermanentError(f"refused a link that leads away from {token.root}", connection=self._connection.name)
+        return url
+
+    def _renew(self, used: Token | None) -> Token:
         """A new token, unless another thread has fetched one since `used`."""
         with self._lock:
             if self._token is None or self._token is used:
@@ -123,12 +158,23 @@ class Session:
                 self._token = self.login()
             return self._token
 
-    def _note_limit(self, answer: Answer) -> None:
+    def _explain(self, answer: Answer) -> SourceError | None:
+        self._note(answer)
+        return explain(answer)
+
+    def _note(self, answer: Answer) -> None:
         told = limit_of(answer.headers.get("sforce-limit-info"))
         if told is not None:
             self.client.gate.budget.told(*told)
+        moment = _moment(answer.headers.get("date"))
+        if moment is not None:
+            self.skew = moment - wall_clock()
 
-    def _refused(self, answer: Answer) -> Exception:
-        error = explain(answer) or error_of(answer, now=wall_clock())
-        error.connection = self._connection.name
-        return error
+
+def _moment(header: str | None) -> datetime | None:
+    """The moment that a Date header names; None for an absent or unreadable one."""
+    try:
+        moment = parsedate_to_datetime(header or "")
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None

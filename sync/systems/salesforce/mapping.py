@@ -7,27 +7,21 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from sync.canonical.contracts import Customer, Opportunity, SalesContract, SalesOrder
+from sync.canonical.contracts import Customer, Opportunity, Quote, SalesContract, SalesOrder
 from sync.ports import Mapped, Page
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import FIELDS_HEADER
+from sync.systems.salesforce.sheet import CsvSheet, JsonSheet, Sheet
+from sync.systems.salesforce.wire import CURRENCY_HEADER, FIELDS_HEADER, KINDS_HEADER, SHAPE_HEADER
 from sync.wire_frames import (
     ORDINAL,
-    Rows,
     Rule,
     Subject,
     all_rejects,
     blank_to_null,
-    broken_rejects,
-    decode,
-    drifted,
-    fields_seen,
     known_currency,
     readable,
     required,
     settle,
-    split,
-    text_frame,
     to_amount,
     to_date,
     to_flag,
@@ -49,25 +43,29 @@ _ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_
 
 
 def map_page(stream: str, page: Page, settings: Settings) -> Mapped:
-    """A query's page in canonical words; `stream` is one of wire.readings. Raises DataError when it is no query result."""
-    rows = decode(split(page.body, "records").records)
-    mapping = {"accounts": _accounts, "opportunities": _opportunities, "contracts": _contracts, "orders": _orders}[stream]
+    """A page in canonical words; `stream` is one of wire.readings. Raises DataError when it is no query result."""
+    sheet: Sheet
+    if page.headers.get(SHAPE_HEADER) == "csv":
+        sheet = CsvSheet(page.body, dict(_pairs(page.headers.get(KINDS_HEADER, ""))))
+    else:
+        sheet = JsonSheet(page.body)
     asked = [name for name in page.headers.get(FIELDS_HEADER, "").split(",") if name and "." not in name]
-    return mapping(_Asked(rows, drifted(rows, [*asked, "Id", "SystemModstamp"], asked)), settings)
+    return _MAPPINGS[stream](_Asked(sheet, sheet.drift(asked), page.headers.get(CURRENCY_HEADER)), settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A page's records and what is wrong with their shape."""
+    """A page's records, what is wrong with their shape, and the org's currency where they name none."""
 
-    rows: Rows
+    sheet: Sheet
     drift: list[Rule]
+    currency: str | None
 
 
 def _accounts(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = ["Name", "AccountNumber", "ParentId", "BillingCountryCode", "BillingCountry", "MasterRecordId", "OwnerId"]
-    frame = _frame(asked.rows, [*fields, names.erp_number, names.account_owner, names.account_segment], settings, legal_entity=None)
+    frame = _frame(asked, [*fields, names.erp_number, names.account_owner, names.account_segment], settings, legal_entity=None)
     country = pl.coalesce(
         blank_to_null("BillingCountryCode"),
         pl.when(pl.col("BillingCountry").str.len_chars() == 2).then(pl.col("BillingCountry").str.to_uppercase()),
@@ -90,13 +88,13 @@ def _accounts(asked: _Asked, settings: Settings) -> Mapped:
 def _opportunities(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = ["Name", "AccountId", "StageName", "Amount", "CurrencyIsoCode", "CloseDate", "Probability", "IsClosed", "IsWon"]
-    frame = _frame(asked.rows, [*fields, names.legal_entity], settings, legal_entity=names.legal_entity)
+    frame = _frame(asked, [*fields, names.legal_entity], settings, legal_entity=names.legal_entity)
     frame = frame.with_columns(
         name=pl.col("Name"),
         customer_key=blank_to_null("AccountId"),
         stage=pl.col("StageName"),
         amount=to_amount("Amount"),
-        currency=_currency(settings),
+        currency=_currency(asked, settings),
         close_date=to_date("CloseDate"),
         probability=to_number("Probability"),
         is_closed=to_flag("IsClosed"),
@@ -112,11 +110,35 @@ def _opportunities(asked: _Asked, settings: Settings) -> Mapped:
     return _finish(asked, frame, rules, Subject(Opportunity.entity, "Id", "customer_key", "amount", "currency"), own)
 
 
+def _quotes(asked: _Asked, settings: Settings) -> Mapped:
+    names = settings.fields
+    fields = ["QuoteNumber", "OpportunityId", "AccountId", "Status", "ExpirationDate", "GrandTotal", "TotalPrice", "CurrencyIsoCode"]
+    frame = _frame(asked, [*fields, names.legal_entity], settings, legal_entity=names.legal_entity)
+    frame = frame.with_columns(
+        number=blank_to_null("QuoteNumber"),
+        opportunity_key=blank_to_null("OpportunityId"),
+        customer_key=blank_to_null("AccountId"),
+        status=blank_to_null("Status"),
+        expires_on=to_date("ExpirationDate"),
+        # with tax and shipping where the org has it; a total that can't be read is no reason to take the other
+        amount=pl.when(blank_to_null("GrandTotal").is_null()).then(to_amount("TotalPrice")).otherwise(to_amount("GrandTotal")),
+        currency=_currency(asked, settings),
+    )
+    rules = [
+        readable("GrandTotal", "amount", "bad_amount"),
+        readable("TotalPrice", "amount", "bad_amount"),
+        *known_currency("amount", "currency", "CurrencyIsoCode"),
+        readable("ExpirationDate", "expires_on", "bad_date"),
+    ]
+    own = ("number", "opportunity_key", "customer_key", "status", "expires_on", "amount", "currency")
+    return _finish(asked, frame, rules, Subject(Quote.entity, "Id", "customer_key", "amount", "currency"), own)
+
+
 def _contracts(asked: _Asked, settings: Settings) -> Mapped:
     names = settings.fields
     fields = ["ContractNumber", "AccountId", "StatusCode", "StartDate", "EndDate", "ActivatedDate", "CurrencyIsoCode"]
     frame = _frame(
-        asked.rows,
+        asked,
         [*fields, names.contract_value, names.contract_opportunity, names.legal_entity],
         settings,
         legal_entity=names.legal_entity,
@@ -126,7 +148,7 @@ def _contracts(asked: _Asked, settings: Settings) -> Mapped:
         customer_key=blank_to_null("AccountId"),
         opportunity_key=blank_to_null(names.contract_opportunity),
         value=to_amount(names.contract_value),
-        currency=_currency(settings),
+        currency=_currency(asked, settings),
         start_date=to_date("StartDate"),
         end_date=to_date("EndDate"),
         status=_coded("StatusCode", CONTRACT_STATUS),
@@ -152,14 +174,14 @@ def _orders(asked: _Asked, settings: Settings) -> Mapped:
         name: name for name in ("OrderNumber", "AccountId", "StatusCode", "EffectiveDate", "TotalAmount", "CurrencyIsoCode", "ContractId")
     }
     fields |= {"ContractNumber": "Contract.ContractNumber", names.legal_entity: names.legal_entity}
-    frame = _frame(asked.rows, fields, settings, legal_entity=names.legal_entity)
+    frame = _frame(asked, fields, settings, legal_entity=names.legal_entity)
     valued = settings.orders_as == "sales_order"
     frame = frame.with_columns(
         number=blank_to_null("OrderNumber"),
         contract_number=blank_to_null("ContractNumber"),
         customer_key=blank_to_null("AccountId"),
         net_value=to_amount("TotalAmount"),
-        currency=_currency(settings),
+        currency=_currency(asked, settings),
         order_date=to_date("EffectiveDate"),
         status=_coded("StatusCode", ORDER_STATUS),
     )
@@ -175,10 +197,10 @@ def _orders(asked: _Asked, settings: Settings) -> Mapped:
     return _finish(asked, frame, rules, Subject(SalesOrder.entity, "Id", "customer_key", "net_value", "currency"), own)
 
 
-def _frame(rows: Rows, fields: list[str] | Mapping[str, str], settings: Settings, *, legal_entity: str | None) -> pl.DataFrame:
+def _frame(asked: _Asked, fields: list[str] | Mapping[str, str], settings: Settings, *, legal_entity: str | None) -> pl.DataFrame:
     """The text columns and the envelope; an account belongs to no single legal entity, so it has none."""
     wanted = {name: name for name in fields} if isinstance(fields, list) else dict(fields)
-    frame = text_frame(rows, {"Id": "Id", "SystemModstamp": "SystemModstamp", "IsDeleted": "IsDeleted", **wanted})
+    frame = asked.sheet.frame({"Id": "Id", "SystemModstamp": "SystemModstamp", "IsDeleted": "IsDeleted", **wanted})
     entity = pl.lit(None, pl.String) if legal_entity is None else pl.coalesce(blank_to_null(legal_entity), pl.lit(settings.legal_entity))
     return frame.with_columns(
         source_key=blank_to_null("Id"),
@@ -192,21 +214,28 @@ def _frame(rows: Rows, fields: list[str] | Mapping[str, str], settings: Settings
 
 
 def _finish(asked: _Asked, frame: pl.DataFrame, rules: list[Rule], subject: Subject, own: tuple[str, ...]) -> Mapped:
-    rows = asked.rows
     base = [*asked.drift, required("Id"), required("SystemModstamp"), readable("SystemModstamp", "changed_at", "bad_time")]
     theirs = [name for name, kind in frame.schema.items() if kind == pl.String and name not in (*_ENVELOPE, *own)]
     good, bad = settle(frame, [*base, *rules], subject, theirs)
     return Mapped(
-        records=rows.total,
+        records=asked.sheet.total,
         frames={subject.entity: good.select(ORDINAL, *_ENVELOPE, *own)},
-        rejects=all_rejects(broken_rejects(rows, subject.entity), bad),
-        fields_seen={name: kind for name, kind in fields_seen(rows).items() if name != "attributes"},
+        rejects=all_rejects(asked.sheet.broken(subject.entity), bad),
+        fields_seen=asked.sheet.fields_seen(),
     )
 
 
-def _currency(settings: Settings) -> pl.Expr:
-    return pl.coalesce(blank_to_null("CurrencyIsoCode"), pl.lit(settings.currency)).cast(pl.String)
+def _currency(asked: _Asked, settings: Settings) -> pl.Expr:
+    return pl.coalesce(blank_to_null("CurrencyIsoCode"), pl.lit(settings.currency), pl.lit(asked.currency)).cast(pl.String)
 
 
 def _coded(column: str, codes: Mapping[str, str]) -> pl.Expr:
     return pl.col(column).replace_strict(codes, default=None, return_dtype=pl.String)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """`a=x,b=y` as pairs."""
+    return [(name, kind) for name, sign, kind in (part.partition("=") for part in text.split(",")) if sign]
+
+
+_MAPPINGS = {"accounts": _accounts, "opportunities": _opportunities, "quotes": _quotes, "contracts": _contracts, "orders": _orders}

@@ -1,56 +1,63 @@
-"""Reading an org: SOQL pages by SystemModstamp with a look-back, deletes included, over a session that may end between pages."""
+"""Reading an org: what changed by pages or by a bulk job, deletions and ids compared from time to time, single records by webhook."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sync.connections import Connection
-from sync.errors import AuthError, DataError, PermanentError, SourceError, TransientError
-from sync.http import Answer
-from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
-from sync.systems.salesforce.answers import SessionExpired
+from sync.errors import PermanentError
+from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
+from sync.systems.salesforce import bulk, probe
+from sync.systems.salesforce.changes import TooMany, changes
 from sync.systems.salesforce.client import Session
 from sync.systems.salesforce.mapping import map_page
+from sync.systems.salesforce.pages import Asking
+from sync.systems.salesforce.place import Place
+from sync.systems.salesforce.schema import Schema
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import FIELDS_HEADER, Reading, newest_stamp, readings, soql
-from sync.watermark import Mark
-from sync.wire_frames import Split, split
+from sync.systems.salesforce.wire import Reading, readings
 
-SESSIONS_MAX = 4
-PAGES_MAX = 100_000
+_OUT_OF_DATE = ("INVALID_FIELD", "INVALID_TYPE")
 
 
 class SalesforceSource:
-    """An org as a source. Cursor: {"since", "reach"}, UTC; see sync.watermark.Mark."""
+    """An org as a source. Cursor: see place.Place."""
 
     def __init__(self, connection: Connection, settings: Settings, session: Session) -> None:
         self._connection = connection
         self._settings = settings
         self._session = session
+        self._schema = Schema(connection, session)
         self._readings = readings(settings)
-        self._chosen: dict[str, tuple[str, ...]] = {}
 
     def streams(self) -> Sequence[Stream]:
-        can = Capabilities(incremental=True, deletes=True, writes=True)
-        return [Stream(reading.stream, (reading.entity,), can) for reading in self._readings.values()]
+        """Every object that is read; only accounts are written."""
+        return [
+            Stream(
+                reading.stream,
+                (reading.entity,),
+                Capabilities(incremental=True, deletes=True, hints=True, writes=reading.object == "Account", asynchronous=True),
+            )
+            for reading in self._readings.values()
+        ]
 
-    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
-        """Pages of everything changed since the cursor, less the look-back. When the session ends between two pages the query is
-        asked anew from where it had come to: its locator died with the session.
+    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page | Pending]:
+        """Pages of everything changed since the cursor, less the look-back, up to a minute ago; Pending while a bulk job is prepared.
+
+        A stream of an object that the org does not have ends at once. Raises `sync.errors` types only.
         """
         reading = self._reading(stream)
-        mark = Mark.of(cursor, now)
-        for _ in range(SESSIONS_MAX):
-            try:
-                yield from self._query(reading, mark, now)
-                return
-            except SessionExpired:
-                continue  # the session has fetched its new token already
-        raise AuthError(
-            f"{stream}: {SESSIONS_MAX} sessions ended before the query was read: look at the org's session settings",
-            connection=self._connection.name,
-        )
+        asking = self._asking(reading, now)
+        if asking is None:
+            return
+        try:
+            yield from self._pull(asking, Place.of(cursor, now))
+        except PermanentError as error:
+            if error.code in _OUT_OF_DATE:
+                self._schema.forget(reading)  # a field went away since it was described: the next pull asks anew
+            raise
 
     def map(self, stream: str, page: Page) -> Mapped:
         """Pure; see mapping.map_page."""
@@ -61,30 +68,32 @@ class SalesforceSource:
         return self._session.client.gate.budget.standing
 
     def close(self) -> None:
+        """Ends the connections."""
         self._session.close()
 
     def probe(self, *, now: datetime) -> Iterator[Finding]:
-        """Address and credentials, version, then per stream: the fields this user sees, and a first page."""
-        self._session.login()
-        yield Finding("credentials", ok=True, words=f"{self._settings.base_url} gave a token")
-        yield self._version()
-        for reading in self._readings.values():
-            yield self._fields(reading)
-            yield self._first_page(reading, now)
-        budget = self._session.client.gate.budget
-        words = f"{budget.told_used} of {budget.told_limit} calls used in 24 hours" if budget.told_limit else "the org names no call limit"
-        yield Finding("calls", ok=True, words=words)
+        """See probe.findings; its calls may draw on the reserve, since a person waits for them."""
+        session = Session(self._connection, self._settings, interactive=True)
+        try:
+            yield from probe.findings(self._connection, self._settings, session, now=now)
+        finally:
+            session.close()
 
-    def _version(self) -> Finding:
-        said = self._session.get("/services/data").json()
-        offered = (
-            [f"v{entry['version']}" for entry in said if isinstance(entry, dict) and "version" in entry] if isinstance(said, list) else []
-        )
-        wanted = self._settings.api_version
-        words = (
-            f"the org speaks {wanted}" if wanted in offered else f"the org does not speak {wanted}, but {', '.join(offered) or 'nothing'}"
-        )
-        return Finding("version", ok=wanted in offered, words=words)
+    def _pull(self, asking: Asking, place: Place) -> Iterator[Page | Pending]:
+        if place.finished is not None:
+            bulk.discard(asking, place.finished)
+            place = replace(place, finished=None)
+        if place.job is not None:
+            yield from bulk.take_up(asking, place)
+            return
+        try:
+            yield from changes(asking, place)
+        except TooMany:
+            pending = bulk.begin(asking, place)
+            if pending is not None:
+                yield pending
+                return
+            yield from changes(asking, replace(place, rest=True))
 
     def _reading(self, stream: str) -> Reading:
         reading = self._readings.get(stream)
@@ -94,78 +103,9 @@ class SalesforceSource:
             )
         return reading
 
-    def _fields_of(self, reading: Reading) -> tuple[str, ...]:
-        if reading.stream not in self._chosen:
-            try:
-                self._chosen[reading.stream] = reading.chosen(self._session.describe(reading.object))
-            except DataError as error:
-                error.connection = self._connection.name
-                raise
-        return self._chosen[reading.stream]
-
-    def _query(self, reading: Reading, mark: Mark, now: datetime) -> Iterator[Page]:
-        answer = self._ask(reading, mark.start(timedelta(minutes=self._settings.look_back_minutes)))
-        seen: set[str] = set()
-        received = 0
-        for number in range(1, PAGES_MAX):
-            page = self._taken_apart(answer)
-            received += len(page.records)
-            mark.advance(newest_stamp(answer.body), now)
-            name = f"{reading.object} {number}"
-            if page.beside.get("done") is True:
-                total = page.beside.get("totalSize")
-                if isinstance(total, int) and received < total:
-                    # what is missing may lie anywhere: what came is kept, and the next pull begins again where this one did
-                    yield self._page(answer, reading, name, mark.back())
-                    raise TransientError(f"{name}: {received} of {total} records came", connection=self._connection.name)
-                yield self._page(answer, reading, name, mark.cursor(done=True), complete_until=now)
-                return
-            link = page.beside.get("nextRecordsUrl")
-            if not isinstance(link, str) or not link:
-                raise TransientError(f"{name}: not done, and no next page is named", connection=self._connection.name)
-            if link in seen:
-                raise TransientError(
-                    f"{name}: its next page was read before; the query goes round in circles", connection=self._connection.name
-                )
-            seen.add(link)
-            yield self._page(answer, reading, name, mark.cursor())
-            answer = self._session.get(link, renew=False)
-
-    def _page(self, answer: Answer, reading: Reading, name: str, cursor: Cursor, *, complete_until: datetime | None = None) -> Page:
-        headers = {key: answer.headers[key] for key in ("sforce-limit-info", "date") if key in answer.headers}
-        headers[FIELDS_HEADER] = ",".join(self._fields_of(reading))
-        return Page(answer.body, answer.content_type, cursor, name, headers, complete_until)
-
-    def _ask(self, reading: Reading, since: datetime | None) -> Answer:
-        query = soql(reading, self._fields_of(reading), since)
-        headers = {"Sforce-Query-Options": f"batchSize={self._settings.page_size}"}
-        return self._session.get(f"{self._settings.data}/queryAll", params={"q": query}, headers=headers)
-
-    def _taken_apart(self, answer: Answer) -> Split:
-        try:
-            return split(answer.body, "records")
-        except DataError as error:
-            raise TransientError(f"{answer.place}: {error.detail}", connection=self._connection.name) from error
-
-    def _fields(self, reading: Reading) -> Finding:
-        what = f"{reading.object} fields"
-        try:
-            visible = self._session.describe(reading.object)
-            chosen = reading.chosen(visible)
-        except SourceError as error:
-            return Finding(what, ok=False, words=error.detail)
-        absent = [name for name in reading.wanted if name not in chosen]
-        return Finding(what, ok=True, words=f"{len(chosen)} read" + (f"; not in this org: {', '.join(absent)}" if absent else ""))
-
-    def _first_page(self, reading: Reading, now: datetime) -> Finding:
-        what = f"{reading.stream} first page"
-        try:
-            query = f"{soql(reading, self._fields_of(reading), None)} LIMIT 5"
-            answer = self._session.get(f"{self._settings.data}/queryAll", params={"q": query})
-            mapped = map_page(reading.stream, self._page(answer, reading, what, {}), self._settings)
-        except SourceError as error:
-            return Finding(what, ok=False, words=error.detail)
-        bad = mapped.rejects.height
-        newest = newest_stamp(answer.body)
-        ahead = f"; stamps lie ahead of our clock by {newest - now}" if newest and newest > now + timedelta(minutes=5) else ""
-        return Finding(what, ok=not bad, words=f"{mapped.records} records read, {bad} could not be mapped{ahead}")
+    def _asking(self, reading: Reading, now: datetime) -> Asking | None:
+        chosen = self._schema.chosen(reading, now=now)
+        if chosen is None:
+            return None
+        until = now - timedelta(seconds=self._settings.settle_seconds)
+        return Asking(self._connection, self._settings, self._session, reading, chosen, until)

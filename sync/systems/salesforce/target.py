@@ -116,7 +116,7 @@ class SalesforceTarget:
 
     def _fields(self) -> frozenset[str]:
         if self._visible is None:
-            self._visible = frozenset(self._session.describe("Account"))
+            self._visible = frozenset(self._session.describe("Account") or {})
         return self._visible
 
     def _path(self, order: Order) -> str:
