@@ -197,7 +197,7 @@ def _rate(currency: str, day: str) -> str:
     def units(code: str) -> str:
         return (
             f"(case when {code} = 'EUR' then 1 else (select r.units_per_eur from canonical.fx_rate r where r.currency = {code}"
-            f" and r.rate_date <= {day} order by r.rate_date desc limit 1) end)"
+            f" and r.rate_date <= {day} and not r.is_deleted order by r.rate_date desc, r.precedence, r.source limit 1) end)"
         )
 
     return f"(case when {currency} = %(reporting)s then 1 else {units('%(reporting)s')} / {units(currency)} end)"

@@ -288,6 +288,6 @@ def _headline(slug: str, part: pl.DataFrame, wanted: Sequence[str]) -> Headline:
 
 def rate_date(conn: Reading, on: date) -> date | None:
     """The day of the newest reference rate on or before `on`: the date to show beside converted amounts. None without rates."""
-    row = driver(conn).execute("select max(rate_date) from canonical.fx_rate where rate_date <= %s", [on]).fetchone()
+    row = driver(conn).execute("select max(rate_date) from canonical.fx_rate where rate_date <= %s and not is_deleted", [on]).fetchone()
     found: date | None = row[0] if row is not None else None
     return found

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from db.engine import Reading
+from sync import fx
 from sync.rules.facts import Limit, Order, Party, Rates, SalesContract, Sum
 from sync.rules.treasury import Published
 
@@ -231,15 +232,9 @@ def _party(entry: Mapping[str, Any]) -> Party:
 
 def rates(conn: Reading, reporting: str, on: date) -> Rates:
     """The newest known rate of every currency on `on` or before, and the newest of their dates."""
-    rows = conn.execute(
-        sa.text(
-            "select distinct on (currency) currency, rate_date, units_per_eur from canonical.fx_rate"
-            " where rate_date <= :on order by currency, rate_date desc"
-        ),
-        {"on": on},
-    ).all()
-    newest = max((row.rate_date for row in rows), default=None)
-    return Rates(reporting=reporting, on=newest, units_per_eur={row.currency: Decimal(row.units_per_eur) for row in rows})
+    known = {code: told for code, told in fx.rates_at(conn, on).items() if code != fx.BASE}
+    newest = max((day for _, day in known.values()), default=None)
+    return Rates(reporting=reporting, on=newest, units_per_eur={code: units for code, (units, _) in known.items()})
 
 
 def published(conn: Reading, subjects: Collection[str]) -> dict[str, list[Published]]:

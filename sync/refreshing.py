@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from db.engine import Writing, reading, writing
 from metrics import delay, refresh
 from metrics.refresh import Episode, Refreshed
-from sync import fx, identity
+from sync import fx, identity, shipped_rates
 from sync.connections import Landscape
 
 MOST_ROUNDS = 200
@@ -54,7 +54,7 @@ def _ensure_rates(conn: Writing, landscape: Landscape, now: datetime) -> None:
     configured = {landscape.reporting_currency, *(entity.currency for entity in landscape.legal_entities)}
     used = fx.in_use(conn, configured)
     if len(used) > 1:
-        fx.load(conn, used, now=now)
+        shipped_rates.load(conn, used, now=now)
 
 
 def _tell(conn: Writing, kind: str, episodes: Sequence[Episode], now: datetime) -> None:

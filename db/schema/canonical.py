@@ -33,8 +33,12 @@ def _envelope() -> list[sa.Column[Any]]:
 ENVELOPE = tuple(column.name for column in _envelope())
 
 
-def _entity(name: str, *columns: sa.Column[Any], indexes: tuple[tuple[str, ...], ...] = ()) -> sa.Table:
-    """A current table and its history twin; the twin adds `superseded_at` and keeps every version."""
+def _entity(
+    name: str, *columns: sa.Column[Any], indexes: tuple[tuple[str, ...], ...] = (), more: tuple[sa.Index, ...] = (), shared: bool = False
+) -> sa.Table:
+    """A current table and its history twin; the twin adds `superseded_at` and keeps every version. `shared`: its rows of region `*` are
+    every region's, as reference rates are.
+    """
     current = sa.Table(
         name,
         metadata,
@@ -42,8 +46,9 @@ def _entity(name: str, *columns: sa.Column[Any], indexes: tuple[tuple[str, ...],
         *columns,
         sa.PrimaryKeyConstraint("source", "source_key"),
         *[sa.Index(f"ix_{name}_{'_'.join(index)}", *index) for index in indexes],
+        *more,
         schema="canonical",
-        info={"rls": True},
+        info={"rls": True, "shared": shared},
     )
     sa.Table(
         f"{name}_history",
@@ -52,7 +57,7 @@ def _entity(name: str, *columns: sa.Column[Any], indexes: tuple[tuple[str, ...],
         when("superseded_at"),
         sa.Index(f"ix_{name}_history_key", "source", "source_key", "source_version"),
         schema="canonical",
-        info={"rls": True, "history_of": name},
+        info={"rls": True, "shared": shared, "history_of": name},
     )
     return current
 
@@ -286,16 +291,16 @@ gl_posting = _entity(
     text("status"),
 )
 
-fx_rate = sa.Table(
+fx_rate = _entity(
     "fx_rate",
-    metadata,
     day("rate_date", null=False),
     currency(null=False),
     share("units_per_eur", null=False),
-    text("source"),
-    when("recorded_at"),
-    sa.PrimaryKeyConstraint("currency", "rate_date"),
-    schema="canonical",
+    flag("is_suspect"),
+    whole("precedence", null=False, default=100),
+    indexes=(("rate_date",),),
+    more=(sa.Index("ix_fx_rate_in_use", "currency", sa.text("rate_date desc"), "precedence", "source"),),
+    shared=True,
 )
 
 collection_status = _entity(
@@ -348,7 +353,7 @@ ENTITIES: dict[str, sa.Table] = {
     for table in (
         customer, opportunity, quote, contract, sales_order, delivery, invoice, payment, payment_application,
         outgoing_payment, credit_limit, bank_account, bank_balance, bank_transaction, forecast_item, gl_posting,
-        collection_status,
+        fx_rate, collection_status,
     )
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ PAGES_ROLE = "tidegate_pages"
 _VISIBLE = (
     "(current_setting('tidegate.regions', true) = '*' or {column} = any(string_to_array(current_setting('tidegate.regions', true), ',')))"
 )
+_SHARED = "({visible} or region = '*' and coalesce(current_setting('tidegate.regions', true), '') <> '')"
+"""What belongs to every region is seen by whoever sees any."""
 
 _ROLE = f"""
 do $$ begin
@@ -106,10 +108,13 @@ def _row_security() -> list[str]:
         if column is None:
             continue
         name = f'{table.schema}."{table.name}"'
+        visible = _VISIBLE.format(column=column)
+        if table.info.get("shared"):
+            visible = _SHARED.format(visible=visible)
         statements += [
             f"alter table {name} enable row level security",
             f"alter table {name} force row level security",
-            f"create policy by_region on {name} using ({_VISIBLE.format(column=column)})",
+            f"create policy by_region on {name} using ({visible})",
         ]
     own = "actor = current_setting('tidegate.actor', true) or current_setting('tidegate.regions', true) = '*'"
     statements += [

@@ -326,6 +326,24 @@ class GlPosting(Contract):
     status: str
 
 
+class FxRate(Contract):
+    """Units of `currency` for one euro on `rate_date`. A day without a rate has no record: the last one before it holds.
+
+    `is_suspect`: it moved further from the rate before it than a day explains; it counts all the same. `precedence`: of two sources'
+    rates of one day the lower number is used.
+    """
+
+    entity = "fx_rate"
+    domain = "treasury"
+    authority = "ECB, or treasury where it goes first"
+    criticality = "critical"
+    rate_date: date
+    currency: Currency
+    units_per_eur: Decimal = Field(ge=Decimal("0.00000001"), max_digits=18, decimal_places=8, allow_inf_nan=False)
+    is_suspect: bool = False
+    precedence: int = Field(default=100, ge=0, le=10_000)
+
+
 class CollectionStatus(Contract):
     entity = "collection_status"
     domain = "collections"
@@ -344,6 +362,6 @@ CONTRACTS: dict[str, type[Contract]] = {
     model.entity: model
     for model in (
         Customer, Opportunity, Quote, SalesContract, SalesOrder, Delivery, Invoice, Payment, PaymentApplication,
-        OutgoingPayment, CreditLimit, BankAccount, BankBalance, BankTransaction, ForecastItem, GlPosting, CollectionStatus,
+        OutgoingPayment, CreditLimit, BankAccount, BankBalance, BankTransaction, ForecastItem, GlPosting, FxRate, CollectionStatus,
     )
 }  # fmt: skip

@@ -26,6 +26,7 @@ SYSTEMS: dict[str, Kind] = {
     "kyriba": Kind("sync.systems.kyriba", "treasury", ("publish_forecast",)),
     "bank_files": Kind("sync.systems.bank_files", "bank"),
     "flat_files": Kind("sync.systems.flat_files", "erp"),
+    "ecb": Kind("sync.systems.ecb", "rates"),
 }
 """Name in the connections file -> its package, with `make_source(connection, landscape)` and, where it writes, `make_target`;
 where its webhooks are not signed our way, `make_door(connection)`.

@@ -115,9 +115,9 @@ class Facts:
             )  # fmt: skip
 
     def rate(self, currency: str, day: date, units_per_eur: str) -> None:
-        driver(self.conn).execute(
-            "insert into canonical.fx_rate (rate_date, currency, units_per_eur, source, recorded_at) values (%s, %s, %s, 'ECB', now())",
-            [day, currency, Decimal(units_per_eur)],
+        """A reference rate of a day."""
+        self.put(
+            "fx_rate", f"{currency}/{day}", source="ECB", region="*", rate_date=day, currency=currency, units_per_eur=Decimal(units_per_eur)
         )
 
 
