@@ -37,18 +37,19 @@ Answer = Callable[[], Reply]
 class Wire:
     """One adapter on the suite's bench. `renews`: it logs in for a token, and a refused one is renewed once; else 401 is final.
 
-    `refusal` is the body with which the system refuses a token.
+    `refusal` is the body with which the system refuses a token. `one_call`: a pull is a single request, so that none comes later.
     """
 
     case: AdapterCase
     server: ScriptedServer
     renews: bool = True
     refusal: bytes = b'{"error":"invalid_token"}'
+    one_call: bool = False
     is_login: Callable[[Asked], bool] = field(default=lambda asked: "token" in asked.path.lower() or "login" in asked.path.lower())
 
     def break_data(self, fault: Callable[[Answer], Reply], *, first: int = 1, times: int | None = None) -> list[Asked]:
         """From the `first`-th data request on, `times` of them (None: all) are answered by `fault`; returns the broken ones."""
-        seen, broken = [0], list[Asked]()
+        seen, broken, first = [0], list[Asked](), 1 if self.one_call else first
 
         def between(asked: Asked, answer: Answer) -> Reply:
             if self.is_login(asked):

@@ -221,7 +221,7 @@ def test_the_history_comes_once_and_ninety_days_heal_it(files: Files) -> None:
     later = now + timedelta(days=1)
     source = make_source(files.connection(), Landscape())
     page = next(source.pull("history", cursor, now=later))
-    frame = source.map("history", page).frames["fx_rate"]  # type: ignore[arg-type]
+    frame = source.map("history", page).frames["fx_rate"]
     source.close()
     assert set(frame["rate_date"]) == {date(2026, 5, 18), date(2026, 5, 20)}
     cursor = _history(files.connection(), cursor, store, later)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contracts.suite_wire import Wire, WireSuite
+from tests.contracts.test_ecb import Daily
 from tests.contracts.test_kyriba import CashFlows
 from tests.contracts.test_salesforce import Contracts
 from tests.contracts.test_sap_s4 import Orders
@@ -45,3 +46,10 @@ class TestKyriba(WireSuite):
     def wire(self) -> Iterator[Wire]:
         with CashFlows() as case:
             yield Wire(case, case.tenant.server)
+
+
+class TestEcb(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with Daily() as case:
+            yield Wire(case, case.files.server, renews=False, one_call=True)

@@ -63,7 +63,7 @@ def test_the_shipped_rates_come_once_and_lead_to_their_bytes(engine: sa.Engine) 
     page_id, _ = landing.split_record_id(one.raw_record_id)
     with reading(engine) as conn:
         assert landing.read(conn, page_id).page.body == Path(package.CURRENCY_FILE).read_bytes()
-        assert [v for v in invariants.check(conn, now=NOW) if "lineage" in v.slug] == []
+        assert [v for v in invariants.check(conn, now=NOW) if "lineage" in v.invariant] == []
     assert _load(engine, *IN_USE) == 0
     assert _load(engine, *IN_USE, "CHF", "AED") == _rows(engine, "select count(*) from canonical.fx_rate where currency = 'CHF'")[0][0] > 0
     assert _rows(engine, "select count(*) from raw.page")[0][0] == 1
