@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sync.connections import Connection
 from sync.signatures import Scheme, check
@@ -63,6 +63,15 @@ class Door(Protocol):
 
     def reply(self) -> Reply:
         """The answer once everything is kept."""
+        ...
+
+
+@runtime_checkable
+class Greeting(Protocol):
+    """A door whose senders ask beforehand, by OPTIONS, whether they may deliver here."""
+
+    def greet(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The headers of our consent; None: no. `headers` have lower-case names. It lets nobody in: each delivery is checked."""
         ...
 
 

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from app.office import Office
 from db.engine import writing
 from sync.connections import ConfigError, Connection
-from sync.doors import Door
+from sync.doors import Door, Greeting
 from sync.signatures import SignatureRefused
 from sync.systems.registry import door
 from sync.webhooks import MAX_BODY_BYTES, Accepted, accept, live_secrets
@@ -56,6 +56,22 @@ async def receive(connection: str, request: Request) -> Response:
         _LOG.warning("webhook not understood", connection=declared.name, why=str(error))
         raise HTTPException(400, "the body is not what this connection's system sends") from None
     return _answer(its_door, noted)
+
+
+@router.options("/webhooks/{connection}", response_model=None, responses={405: {"description": "Nobody is let in here by asking."}})
+def greet(connection: str, request: Request) -> Response:
+    """A sender asks whether it may deliver here (CloudEvents' WebHook-Request-Origin); its deliveries have to prove themselves all the same."""
+    office: Office = request.app.state.office
+    try:
+        declared = office.landscape.connection(connection)
+        its_door = door(declared)
+    except ConfigError:
+        raise HTTPException(405, "not allowed", {"Allow": "POST"}) from None
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    consent = its_door.greet(headers) if isinstance(its_door, Greeting) and live_secrets(declared) else None
+    if consent is None:
+        raise HTTPException(405, "not allowed", {"Allow": "POST"})
+    return Response(status_code=200, headers=dict(consent))
 
 
 def _answer(its_door: Door, noted: Accepted) -> Response:

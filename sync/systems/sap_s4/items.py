@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 
 from sync.ports import Mapped
-from sync.systems.sap_s4.mapping import _place, day_end, drifted, own_fields, spoken
+from sync.systems.sap_s4.mapping import day_end, drifted, own_fields, place, spoken
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import ITEMS, to_day
 from sync.wire_frames import (
@@ -71,7 +71,7 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
         billing=blank_to_null("BillingDocument"),
         **{column: to_day(name, protocol) for column, name in _DAYS.items()},
     ).with_columns(
-        amount=_signed_by_code(),
+        amount=signed_by_code(),
         stamp=pl.max_horizontal("changed_on", "created_on", "clearing_made_on", "posted_on"),
         reversed=to_flag("IsReversed"),
         reversal=to_flag("IsReversal"),
@@ -94,7 +94,7 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
         evidence=(*ITEMS.needed, *ITEMS.wanted),
     )
     entity = pl.col("CompanyCode").replace_strict(settings.entity_by_company_code, default=settings.legal_entity, return_dtype=pl.String)
-    good = good.with_columns(**_place(entity, settings), changed_at=day_end(pl.col("stamp"), settings.zone, received_at))
+    good = good.with_columns(**place(entity, settings), changed_at=day_end(pl.col("stamp"), settings.zone, received_at))
     applications = pl.concat([_referring(good, beside, settings), _clearing(good, beside)], how="diagonal").sort(
         "ordinal", maintain_order=True
     )
@@ -103,7 +103,7 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     return Mapped(rows.total, frames, rejects, fields_seen=own_fields(rows))
 
 
-def _signed_by_code() -> pl.Expr:
+def signed_by_code() -> pl.Expr:
     """Debit positive, credit negative: by DebitCreditCode where the host gives the amount without its sign."""
     amount, code = pl.col("amount"), pl.col("DebitCreditCode")
     return pl.when(code == "H").then(-amount.abs()).when(code == "S").then(amount.abs()).otherwise(amount)

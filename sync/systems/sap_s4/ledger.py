@@ -12,22 +12,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from sync.errors import PermanentError
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.items import Beside, document
-from sync.systems.sap_s4.odata import text
+from sync.systems.sap_s4.odata import listing, text
+from sync.systems.sap_s4.pages import by_document, values_of
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.walk import Query, Record
+from sync.systems.sap_s4.walk import Query
 from sync.systems.sap_s4.wire import ITEMS
 
 ORDER = "CompanyCode,FiscalYear,AccountingDocument,AccountingDocumentItem"
 CUSTOMER_ITEMS = "FinancialAccountType eq 'D'"
+Read = Literal["full", "open", "changes"]
 REMEMBERED_MAX = 300_000
 """Items whose digests one connection's memory holds; beyond that only the last pull's."""
 
@@ -44,12 +47,17 @@ class Line(msgspec.Struct):
     BillingDocument: str | None = None
     InvoiceReference: str | None = None
     InvoiceReferenceFiscalYear: str | None = None
-    AmountInTransactionCurrency: str | None = None
+    AmountInTransactionCurrency: Any = None
     DebitCreditCode: str | None = None
     IsReversed: bool | None = None
     IsReversal: bool | None = None
     ClearingDate: str | None = None
     IsCleared: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has cleared it yet."""
+        return not (self.IsCleared or self.ClearingDate)
 
     @property
     def doc(self) -> str:
@@ -69,11 +77,14 @@ class Line(msgspec.Struct):
         if self.BillingDocument or self.SpecialGLCode or self.IsReversed or self.IsReversal or self.names is None:
             return Decimal(0)
         try:
-            amount = Decimal(self.AmountInTransactionCurrency or "0")
+            amount = Decimal(str(self.AmountInTransactionCurrency or "0"))
         except InvalidOperation:
             return Decimal(0)
         signed = {"H": -abs(amount), "S": abs(amount)}.get(self.DebitCreditCode or "", amount)
         return -signed
+
+
+_LINE = msgspec.json.Decoder(Line, float_hook=Decimal)
 
 
 @dataclass
@@ -89,7 +100,7 @@ class Items:
         for record in records:
             body = bytes(record)
             try:
-                line = msgspec.json.decode(body, type=Line)
+                line = _LINE.decode(body)
                 whole = line.CompanyCode and line.AccountingDocument and line.AccountingDocumentItem
             except (msgspec.DecodeError, UnicodeDecodeError):
                 line, whole = Line(), ""
@@ -98,6 +109,15 @@ class Items:
             keys.append(key)
         return keys
 
+    def take(self, others: Items) -> None:
+        """Takes the items of another read in."""
+        self.raw |= others.raw
+        self.lines |= others.lines
+
+    def opened(self) -> set[str]:
+        """The keys of the items that are open."""
+        return {key for key, line in self.lines.items() if line.AccountingDocument and line.is_open}
+
     def of(self, docs: set[str]) -> list[str]:
         """The keys of the items of some documents."""
         return [key for key, line in self.lines.items() if line.doc in docs]
@@ -105,10 +125,13 @@ class Items:
 
 @dataclass
 class _Memory:
-    """What this process has delivered: digests by company and key, true while the cursor is the one that it gave last."""
+    """What this process has delivered, by company: the digest of each item by its key, and the keys of those that were open. True while
+    the cursor is the one that it gave last.
+    """
 
     mark: str = ""
     digests: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    opened: dict[str, set[str]] = field(default_factory=dict)
 
 
 _MEMORIES: dict[tuple[str, str], _Memory] = {}
@@ -128,47 +151,93 @@ class Ledger:
 
     def pages(self, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         """The pages of one pull. Only the last moves the cursor: until then a new pull begins at the same day."""
-        full_at = datetime.fromisoformat(cursor["full_at"]) if cursor else None
-        full = full_at is None or not now - timedelta(hours=self._settings.full_hours) < full_at <= now
-        since = None if full or cursor is None else self._since(cursor, now)
-        known = self._memory.digests if cursor is not None and cursor.get("mark") == self._memory.mark else {}
-        seen: dict[str, dict[str, bytes]] = {}
+        known = self._memory if cursor is not None and cursor.get("mark") == self._memory.mark else None
+        read = self._kind(cursor, now, remembers=known is not None)
+        since = self._since(cursor, now) if cursor is not None and read != "full" else None
+        kept = _Memory()
         held: Page | None = None
         for company in self._settings.company_codes or (None,):
-            items = self._read(company, since)
+            name = company or ""
+            before, opened = (known.digests.get(name, {}), known.opened.get(name, set())) if known else ({}, set())
+            items = self._read(company, since, now)
+            if read == "open":
+                self._add_open(items, company, opened, now)
             digests = {key: hashlib.blake2b(body, digest_size=12).digest() for key, body in items.raw.items()}
-            before = known.get(company or "", {})
-            seen[company or ""] = {**before, **digests} if len(before) + len(digests) <= REMEMBERED_MAX else digests
+            kept.digests[name] = {**before, **digests} if len(before) + len(digests) <= REMEMBERED_MAX else digests
+            kept.opened[name] = items.opened() | (opened - items.lines.keys() if read == "changes" else set())
             changed = [key for key, digest in digests.items() if before.get(key) != digest]
-            for body in self._bodies(items, changed, all_held=since is None, first=cursor is None):
+            for body in self._bodies(items, changed, all_held=read == "full", first=cursor is None):
                 if held is not None:
                     yield held
                 held = self._page(body, now)
-        mark = secrets.token_hex(8)
-        at = now if full or full_at is None else full_at
-        moved = {"since": now.astimezone(UTC).isoformat(), "full_at": at.astimezone(UTC).isoformat(), "mark": mark}
+        kept.mark = secrets.token_hex(8)
         last = held or self._page(_body([], Beside({}, {}, whole=False)), now)
+        moved = self._moved(cursor, read, now, kept.mark)
         yield Page(last.body, last.content_type, moved, name=last.name, headers=last.headers, complete_until=now)
         # Only a caller who comes back with this cursor has committed what it was given.
-        self._memory.mark, self._memory.digests = mark, seen
+        self._memory.mark, self._memory.digests, self._memory.opened = kept.mark, kept.digests, kept.opened
+
+    def _kind(self, cursor: Cursor | None, now: datetime, *, remembers: bool) -> Read:
+        """What is due: everything, the open items beside what changed, or what changed. Who does not remember what was open can't tell
+        what is no longer, and reads everything.
+        """
+        if cursor is None or _due(cursor.get("full_at"), now, self._settings.full_hours):
+            return "full"
+        if _due(cursor.get("open_at", cursor["full_at"]), now, self._settings.open_items_hours):
+            return "open" if remembers else "full"
+        return "changes"
+
+    def _moved(self, cursor: Cursor | None, read: Read, now: datetime, mark: str) -> dict[str, str]:
+        at = now.astimezone(UTC).isoformat()
+        full_at = at if read == "full" or cursor is None else cursor["full_at"]
+        open_at = at if read != "changes" or cursor is None else cursor.get("open_at", full_at)
+        return {"since": at, "full_at": full_at, "open_at": open_at, "mark": mark}
 
     def _since(self, cursor: Cursor, now: datetime) -> date:
         reached = min(datetime.fromisoformat(cursor["since"]), now)
         return reached.astimezone(self._zone).date() - timedelta(days=self._settings.look_back_days)
 
-    def _read(self, company: str | None, since: date | None) -> Items:
-        """The customers' items of a company: all, or those changed or cleared since a day."""
-        where = [CUSTOMER_ITEMS]
-        if company is not None:
-            where.append(f"CompanyCode eq {text(company)}")
-        if since is not None:
-            day = self._session.dialect(ITEMS).midnight(since)
-            where.append(f"(LastChangeDate ge {day} or ClearingCreationDate ge {day} or AccountingDocumentCreationDate ge {day})")
-        elif self._settings.from_fiscal_year is not None:
-            where.append(f"FiscalYear ge '{self._settings.from_fiscal_year}'")
+    def _read(self, company: str | None, since: date | None, now: datetime) -> Items:
+        """The customers' items of a company: all, a year at a time, or those changed or cleared since a day."""
+        if since is None:
+            return self._sliced(company, None, now)
+        day = self._session.dialect(ITEMS).midnight(since)
+        changed = f"(LastChangeDate ge {day} or ClearingCreationDate ge {day} or AccountingDocumentCreationDate ge {day})"
+        return self._items([" and ".join((*_of(company), changed))])
+
+    def _add_open(self, items: Items, company: str | None, opened: set[str], now: datetime) -> None:
+        """All open items of a company, and what became of those that were open and no longer are: a clearing need not touch a stamp."""
+        found = self._sliced(company, "IsCleared eq false", now)
+        items.take(found)
+        gone = {key.rpartition("/")[0] for key in opened - items.lines.keys()}
+        self._fetch(items, {doc for doc in gone if doc.count("/") == 2})
+
+    def _sliced(self, company: str | None, condition: str | None, now: datetime) -> Items:
+        """The items that fulfil a condition, a fiscal year at a time: the service is not made for large answers."""
+        where = [*_of(company), *((condition,) if condition else ())]
+        first, last = self._first_year(where, now), now.astimezone(self._zone).year
+        if first is None:
+            return self._items([" and ".join(where)])
+        years = [f"FiscalYear eq '{year}'" for year in range(first, last)] + [f"FiscalYear ge '{max(first, last)}'"]
+        return self._items([" and ".join((*where, year)) for year in years])
+
+    def _first_year(self, where: Sequence[str], now: datetime) -> int | None:
+        """The first fiscal year to read; None where nothing tells it."""
+        if self._settings.from_fiscal_year is not None:
+            return self._settings.from_fiscal_year
+        params = {"$select": "FiscalYear", "$orderby": "FiscalYear", "$top": "1", "$filter": " and ".join(where)}
+        try:
+            found = listing(self._session.get(ITEMS, params).body).split.records
+        except PermanentError:
+            return None
+        years = [value for (value,) in values_of(found[:1], "FiscalYear") if value.isdigit()]
+        return int(years[0]) if years and 1990 <= int(years[0]) <= now.year + 1 else None
+
+    def _items(self, conditions: Sequence[str]) -> Items:
         items = Items()
-        for got in self._reader.read(Query(ITEMS, ORDER, _position, " and ".join(where))):
-            items.add(got.split.records)
+        for where in conditions:
+            for got in self._reader.read(Query(ITEMS, ORDER, by_document, where)):
+                items.add(got.split.records)
         return items
 
     def _bodies(self, items: Items, changed: Sequence[str], *, all_held: bool, first: bool) -> Iterator[bytes]:
@@ -219,14 +288,13 @@ class Ledger:
         return Page(body, "application/json", None, name=ITEMS.path, headers={"received_at": now.astimezone(UTC).isoformat()})
 
 
-def _position(last: Record) -> str | None:
-    """Goes on at the last item's document."""
-    keys = ("CompanyCode", "FiscalYear", "AccountingDocument")
-    if not all(isinstance(last.get(key), str) and last[key] for key in keys):
-        return None
-    company, year, number = (text(last[key]) for key in keys)
-    same_year = f"FiscalYear eq {year} and AccountingDocument ge {number}"
-    return f"CompanyCode gt {company} or (CompanyCode eq {company} and (FiscalYear gt {year} or ({same_year})))"
+def _of(company: str | None) -> list[str]:
+    return [CUSTOMER_ITEMS] if company is None else [CUSTOMER_ITEMS, f"CompanyCode eq {text(company)}"]
+
+
+def _due(at: str | None, now: datetime, hours: int) -> bool:
+    """Whether what was done at `at` is to be done again; a moment that is still to come was written by a wrong clock."""
+    return at is None or not now - timedelta(hours=hours) < datetime.fromisoformat(at) <= now
 
 
 def _being(doc: str) -> str:

@@ -52,7 +52,7 @@ NEGATIVE_CATEGORIES = ("O", "N")
 
 def map_orders(body: bytes, settings: Settings) -> Mapped:
     """A page of sales orders."""
-    rows, protocol = _page(body)
+    rows, protocol = read_page(body)
     names = ("SalesOrder", "SoldToParty", "SalesOrganization", "PurchaseOrderByCustomer", "TotalNetAmount", "TransactionCurrency",
              "SalesOrderDate", "CreationDate", "RequestedDeliveryDate", "DeliveryBlockReason", "HeaderBillingBlockReason",
              "TotalCreditCheckStatus", "OverallSDProcessStatus", "OverallSDDocumentRejectionSts", "LastChangeDateTime")  # fmt: skip
@@ -87,12 +87,12 @@ def map_orders(body: bytes, settings: Settings) -> Mapped:
         ],
         Subject("sales_order", "SalesOrder", "SoldToParty", "net_value", "TransactionCurrency"),
     )
-    entity = _looked_up(blank_to_null("SalesOrganization"), settings.entity_by_sales_organization(), settings)
+    entity = looked_up(blank_to_null("SalesOrganization"), settings.entity_by_sales_organization(), settings)
     orders = good.select(
         "ordinal",
         source_key="SalesOrder",
         source_version=_millis("changed_at"),
-        **_place(entity, settings),
+        **place(entity, settings),
         changed_at="changed_at",
         is_deleted=pl.lit(False),
         number="SalesOrder",
@@ -114,7 +114,7 @@ def map_orders(body: bytes, settings: Settings) -> Mapped:
 
 def map_billing(body: bytes, settings: Settings) -> Mapped:
     """A page of billing documents: invoices, and with a negative amount credit memos and cancellations."""
-    rows, protocol = _page(body)
+    rows, protocol = read_page(body)
     names = ("BillingDocument", "PayerParty", "SoldToParty", "Country", "BillingDocumentDate", "TotalGrossAmount", "TaxAmount",
              "TransactionCurrency", "SDDocumentCategory", "BillingDocumentIsCancelled", "CompanyCode", "AccountingDocument",
              "PaymentReference", "CustomerPaymentTerms", "FixedValueDate", "AdditionalValueDays", "DunningBlockingReason",
@@ -147,7 +147,7 @@ def map_billing(body: bytes, settings: Settings) -> Mapped:
         Subject("invoice", "BillingDocument", "payer", "gross", "TransactionCurrency"),
         evidence=names,
     )
-    entity = _looked_up(blank_to_null("CompanyCode"), settings.entity_by_company_code, settings)
+    entity = looked_up(blank_to_null("CompanyCode"), settings.entity_by_company_code, settings)
     block = blank_to_null("DunningBlockingReason")
     disputed = block.is_in(settings.dispute_blocks) if settings.dispute_blocks else block.is_not_null()
     cancelled = to_flag("BillingDocumentIsCancelled") | (pl.col("SDDocumentCategory") == "N")
@@ -156,7 +156,7 @@ def map_billing(body: bytes, settings: Settings) -> Mapped:
         "ordinal",
         source_key="BillingDocument",
         source_version=_millis("changed_at"),
-        **_place(entity, settings),
+        **place(entity, settings),
         changed_at="changed_at",
         is_deleted=pl.lit(False),
         number="BillingDocument",
@@ -226,7 +226,7 @@ def map_customers(body: bytes, settings: Settings) -> Mapped:
         "ordinal",
         source_key="key",
         source_version=_millis("changed_at"),
-        **_place(pl.col("entity"), settings),
+        **place(pl.col("entity"), settings),
         changed_at="changed_at",
         is_deleted=to_flag("IsMarkedForArchiving") | to_flag("DeletionIndicator"),
         number="key",
@@ -277,7 +277,7 @@ def map_credit(body: bytes, settings: Settings, received_at: datetime) -> Mapped
     """A page of credit accounts: the limit of a customer in a credit segment. Their stamp is a day: it ends in the host's zone,
     and never after `received_at`.
     """
-    rows, protocol = _page(body)
+    rows, protocol = read_page(body)
     frame = text_frame(rows, (*CREDIT_NEEDED, *CREDIT_WANTED)).with_columns(
         limit_amount=to_amount("CreditLimitAmount"),
         valid_to=to_day("CreditLimitValidityEndDate", protocol),
@@ -298,7 +298,7 @@ def map_credit(body: bytes, settings: Settings, received_at: datetime) -> Mapped
         "ordinal",
         source_key="key",
         source_version=pl.col("changed_on").dt.epoch("d").cast(pl.Int64).fill_null(0),
-        **_place(pl.lit(settings.legal_entity, dtype=pl.String), settings),
+        **place(pl.lit(settings.legal_entity, dtype=pl.String), settings),
         changed_at=day_end(pl.col("changed_on"), settings.zone, received_at),
         is_deleted=pl.lit(False),
         customer_key=blank_to_null("BusinessPartner"),
@@ -331,7 +331,7 @@ def spoken(body: bytes) -> Protocol:
     return "v2" if b"/Date(" in body else "v4"
 
 
-def _page(body: bytes) -> tuple[Rows, Protocol]:
+def read_page(body: bytes) -> tuple[Rows, Protocol]:
     found = listing(body)
     return decode(found.split.records), found.protocol
 
@@ -374,12 +374,12 @@ def _millis(column: str) -> pl.Expr:
     return pl.col(column).dt.epoch("ms")
 
 
-def _looked_up(code: pl.Expr, entities: Mapping[str, str], settings: Settings) -> pl.Expr:
+def looked_up(code: pl.Expr, entities: Mapping[str, str], settings: Settings) -> pl.Expr:
     """The legal entity of a code of the host's; the connection's one legal entity where the code says nothing."""
     return code.replace_strict(entities, default=settings.legal_entity, return_dtype=pl.String)
 
 
-def _place(entity: pl.Expr, settings: Settings) -> dict[str, pl.Expr]:
+def place(entity: pl.Expr, settings: Settings) -> dict[str, pl.Expr]:
     """The columns legal_entity and region."""
     region = entity.replace_strict(settings.region_by_entity, default=settings.region, return_dtype=pl.String)
     return {"legal_entity": entity, "region": region}

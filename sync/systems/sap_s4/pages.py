@@ -10,7 +10,7 @@ import msgspec
 
 from sync.ports import Page
 from sync.systems.sap_s4.odata import text
-from sync.systems.sap_s4.walk import Got, Position
+from sync.systems.sap_s4.walk import Got, Position, Record
 from sync.systems.sap_s4.wire import EntitySet
 
 NOTHING = b'{"d":{"results":[]}}'
@@ -26,6 +26,16 @@ def page(entity_set: EntitySet, body: bytes, cursor: Mapping[str, Any] | None, n
 def by(key: str) -> Position:
     """Goes on at the last record's key: keys are exact, so nothing is lost between pages."""
     return lambda last: f"{key} ge {text(last[key])}" if isinstance(last.get(key), str) and last[key] else None
+
+
+def by_document(last: Record) -> str | None:
+    """Goes on at the last line's accounting document, in the order of company, year and document."""
+    keys = ("CompanyCode", "FiscalYear", "AccountingDocument")
+    if not all(isinstance(last.get(key), str) and last[key] for key in keys):
+        return None
+    company, year, number = (text(last[key]) for key in keys)
+    same_year = f"FiscalYear eq {year} and AccountingDocument ge {number}"
+    return f"CompanyCode gt {company} or (CompanyCode eq {company} and (FiscalYear gt {year} or ({same_year})))"
 
 
 def with_last(answers: Iterator[Got]) -> Iterator[tuple[Got, bool]]:

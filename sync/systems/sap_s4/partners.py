@@ -51,8 +51,8 @@ class Partners:
             yield page(PARTNERS, self._with_masters(got), mark if last else None, now, last=last)
 
     def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
-        """These customers as they are now."""
-        wanted = [f"Customer eq {text(key)}" for key in keys]
+        """These customers as they are now, by their number or their business partner's."""
+        wanted = [f"Customer eq {text(key)} or BusinessPartner eq {text(key)}" for key in keys]
         for got in self._reader.find(PARTNERS, wanted, key="BusinessPartner"):
             if got.split.records:
                 yield page(PARTNERS, self._with_masters(got), None, now, last=False)

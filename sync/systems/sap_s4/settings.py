@@ -38,6 +38,8 @@ class Settings(BaseModel):
     look_back_minutes: int = Field(default=10, ge=0, le=24 * 60)
     look_back_days: int = Field(default=1, ge=0, le=30)
     full_hours: int = Field(default=24, ge=1)
+    open_items_hours: int = Field(default=6, ge=1)
+    """How often all open accounting items are read: a clearing need not touch a stamp."""
     journal_days: int = Field(default=90, ge=1, le=3660)
     """How far back the first read of journal lines goes."""
     ledgers: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$")], ...] = ("0L",)
@@ -45,6 +47,10 @@ class Settings(BaseModel):
     from_fiscal_year: int | None = Field(default=None, ge=1990, le=2100)
     credit_service: str = Field(default="API_CRDTMBUSINESSPARTNER", pattern=r"^[A-Za-z0-9_]+$")
     credit_set: str = Field(default="CreditManagementAccount", pattern=r"^[A-Za-z0-9_]+$")
+    journal_service: str = Field(default="API_GLACCOUNTLINEITEM", pattern=r"^[A-Za-z0-9_]+$")
+    journal_set: str = Field(default="GLAccountLineItem", pattern=r"^[A-Za-z0-9_]+$")
+    delivery_days: int = Field(default=180, ge=1, le=3660)
+    """How far back deliveries are read whole."""
     terms_days: dict[str, int] = Field(default_factory=dict)
     terms_pattern: str = r"^[A-Z]+0*(\d{1,3})$"
     payment_types: tuple[str, ...] = ("DZ", "ZP", "ZV")

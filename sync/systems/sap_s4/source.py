@@ -11,13 +11,17 @@ from sync.errors import PermanentError
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.credit import Accounts
+from sync.systems.sap_s4.deliveries import Deliveries
 from sync.systems.sap_s4.documents import PROFORMA, Documents
 from sync.systems.sap_s4.items import map_items
+from sync.systems.sap_s4.journal import Journal
 from sync.systems.sap_s4.ledger import Ledger
 from sync.systems.sap_s4.mapping import map_billing, map_credit, map_customers, map_orders
 from sync.systems.sap_s4.partners import Partners
+from sync.systems.sap_s4.postings import map_journal
 from sync.systems.sap_s4.probe import probe
 from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.shipments import map_deliveries
 from sync.systems.sap_s4.wire import BILLING, ORDERS
 
 STREAMS = (
@@ -25,20 +29,18 @@ STREAMS = (
     Stream("credit_accounts", ("credit_limit",), Capabilities(incremental=False, snapshot=True)),
     Stream("sales_orders", ("sales_order",), Capabilities(hints=True, writes=True)),
     Stream("billing_documents", ("invoice",), Capabilities(hints=True)),
+    Stream("deliveries", ("delivery",), Capabilities(hints=True)),
     Stream("accounting_items", ("payment", "payment_application", "gl_posting"), Capabilities(snapshot=True)),
+    Stream("journal_lines", ("gl_posting",)),
 )
 
 
-class Reads(Protocol):
-    """One stream's way of reading."""
+class Rereads(Protocol):
+    """A stream whose records can also be read one by one."""
 
     def pages(self, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
         """The pages of one pull."""
         ...
-
-
-class Rereads(Reads, Protocol):
-    """A stream whose records can be read one by one."""
 
     def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
         """The pages with these records as they are now."""
@@ -63,6 +65,8 @@ class S4Source:
             return Ledger(self._connection.name, self._settings, self._session).pages(cursor, now=now)
         if stream == "credit_accounts":
             return Accounts(self._settings, self._session).pages(cursor, now=now)
+        if stream == "journal_lines":
+            return Journal(self._settings, self._session).pages(cursor, now=now)
         found = self._rereads(stream)
         if found is None:
             known = ", ".join(one.name for one in STREAMS)
@@ -86,6 +90,10 @@ class S4Source:
             return map_customers(page.body, self._settings)
         if stream == "credit_accounts":
             return map_credit(page.body, self._settings, at)
+        if stream == "deliveries":
+            return map_deliveries(page.body, self._settings, at)
+        if stream == "journal_lines":
+            return map_journal(page.body, self._settings, at)
         return map_items(page.body, self._settings, at)
 
     def probe(self, *, now: datetime) -> Iterator[Finding]:
@@ -102,4 +110,6 @@ class S4Source:
             return Documents(self._settings, self._session, BILLING, "BillingDocument", PROFORMA)
         if stream == "customers":
             return Partners(self._settings, self._session)
+        if stream == "deliveries":
+            return Deliveries(self._settings, self._session)
         return None

@@ -79,7 +79,24 @@ ITEMS = EntitySet(
 )  # fmt: skip
 CREDIT_NEEDED = ("BusinessPartner", "CreditSegment", "CreditLimitAmount", "CreditSegmentCurrency")
 CREDIT_WANTED = ("CreditAccountIsBlocked", "CreditLimitValidityEndDate", "CreditLimitLastChangeDate")
-DESCRIBED = (PARTNERS, CUSTOMERS, COMPANIES, ADDRESSES, ORDERS, BILLING, ITEMS)
+ORDER_ITEMS = EntitySet(
+    "API_SALES_ORDER_SRV", "A_SalesOrderItem",
+    needed=("SalesOrder", "SalesOrderItem", "NetAmount", "TransactionCurrency", "RequestedQuantity", "RequestedQuantityUnit"),
+)  # fmt: skip
+DELIVERIES = EntitySet(
+    "API_OUTBOUND_DELIVERY_SRV", "A_OutbDeliveryHeader",
+    needed=("DeliveryDocument", "SoldToParty", "ActualGoodsMovementDate", "OverallDelivReltdBillgStatus", "LastChangeDate", "CreationDate"),
+    wanted=("OverallGoodsMovementStatus", "OverallSDProcessStatus", "SalesOrganization", "TransactionCurrency", "SDDocumentCategory"),
+    expand=(("to_DeliveryDocumentItem",
+             ("DeliveryDocumentItem", "ReferenceSDDocument", "ReferenceSDDocumentItem", "ActualDeliveryQuantity", "DeliveryQuantityUnit",
+              "DeliveryRelatedBillingStatus")),),
+)  # fmt: skip
+"""No metadata of this service is at hand: the names are those of SAP's generated clients and of public reports of its model."""
+JOURNAL_NEEDED = ("CompanyCode", "FiscalYear", "AccountingDocument", "LedgerGLLineItem", "Ledger", "GLAccount",
+                  "AmountInTransactionCurrency", "TransactionCurrency", "PostingDate")  # fmt: skip
+JOURNAL_WANTED = ("SourceLedger", "LastChangeDateTime", "CreationDateTime", "DebitCreditCode", "IsReversal", "IsReversed", "ClearingDate",
+                  "FinancialAccountType", "AccountingDocumentType")  # fmt: skip
+DESCRIBED = (PARTNERS, CUSTOMERS, COMPANIES, ADDRESSES, ORDERS, ORDER_ITEMS, BILLING, ITEMS)
 """The entity sets whose metadata SAP publishes; a test holds every property here to it."""
 
 
