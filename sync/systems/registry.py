@@ -25,6 +25,7 @@ SYSTEMS: dict[str, Kind] = {
     "sap_s4": Kind("sync.systems.sap_s4", "erp", ("release_order",)),
     "kyriba": Kind("sync.systems.kyriba", "treasury", ("publish_forecast",)),
     "bank_files": Kind("sync.systems.bank_files", "bank"),
+    "tryton": Kind("sync.systems.tryton", "erp", ("update_collections",)),
     "flat_files": Kind("sync.systems.flat_files", "erp"),
     "ecb": Kind("sync.systems.ecb", "rates"),
 }

@@ -11,10 +11,11 @@ from tests.contracts.test_ecb import Daily
 from tests.contracts.test_kyriba import CashFlows
 from tests.contracts.test_salesforce import Contracts
 from tests.contracts.test_sap_s4 import Orders
+from tests.contracts.test_tryton import Invoices
 
 SECRETS = {
     "SF_TEST_ID": "id", "SF_TEST_SECRET": "s3cret", "S4_TEST_USER": "TIDEGATE", "S4_TEST_PASSWORD": "s3cret",
-    "KYRIBA_TEST_ID": "id", "KYRIBA_TEST_SECRET": "s3cret",
+    "KYRIBA_TEST_ID": "id", "KYRIBA_TEST_SECRET": "s3cret", "TRYTON_TEST_USER": "tidegate", "TRYTON_TEST_PASSWORD": "s3cret",
 }  # fmt: skip
 
 
@@ -53,3 +54,10 @@ class TestEcb(WireSuite):
     def wire(self) -> Iterator[Wire]:
         with Daily() as case:
             yield Wire(case, case.files.server, renews=False, one_call=True)
+
+
+class TestTryton(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with Invoices() as case:
+            yield Wire(case, case.books.server, is_login=lambda asked: b"common.db.login" in asked.body)
