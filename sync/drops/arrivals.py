@@ -16,6 +16,10 @@ Looks = Mapping[str, Sequence[int]]
 """Path of a file that may still grow -> its size, its time of change, and when it was first seen so (whole seconds, our clock). JSON-able."""
 
 
+AHEAD_SECONDS = 5
+"""A stamp of our own clock that lies further in the future is none of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """By what a kind of file is known, and known to be complete: its name; a marker or a manifest beside it, written last; or its rest.
@@ -131,12 +135,15 @@ class Arrivals:
         return not waits and fnmatchcase(name, signs.pattern)
 
     def _rests(self, place: Place, seen: Seen, signs: Signs, before: Looks, growing: dict[str, list[int]]) -> bool:
-        """Whether the file has rested: by its age where our clock stamps it, else seen the same at two looks that far apart."""
+        """Whether the file has rested: by its age where our clock stamps it, else (or with a stamp from the future) seen the same at two looks
+        that far apart.
+        """
         if not signs.stable_seconds:
             return True
         now = self._wall()
-        if place.own_clock and now - seen.changed / 1e9 >= signs.stable_seconds:
-            return True
+        age = now - seen.changed / 1e9
+        if place.own_clock and age > -AHEAD_SECONDS:
+            return age >= signs.stable_seconds
         path = f"{place.words}/{seen.name}"
         size, changed, since = (*before.get(path, ()), 0, 0, 0)[:3]
         same = (size, changed) == (seen.size, seen.changed) and path in before

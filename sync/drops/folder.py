@@ -64,6 +64,13 @@ class Folder:
                 return None
             raise TransientError(f"{seen.name} can't be read: {error.strerror}", connection=self._connection) from error
 
+    def still(self, seen: Seen) -> bool:
+        """By its state alone."""
+        try:
+            return _same(self._file(seen).lstat(), seen)
+        except OSError:
+            return False
+
     def move(self, seen: Seen, folder: str) -> str:
         """Moves the file; PermanentError when the folder does not allow it."""
         target = self._below(folder)

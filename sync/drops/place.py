@@ -46,6 +46,10 @@ class Place(Protocol):
         """The file whole; None when it is gone, grows or was replaced since it was seen. Of one larger than `most` only the first HEAD_BYTES."""
         ...
 
+    def still(self, seen: Seen) -> bool:
+        """Whether the file is there as it was seen, by size and time of change."""
+        ...
+
     def move(self, seen: Seen, folder: str) -> str:
         """Moves the file into `folder` (below this one, made when missing) and returns its name there: its own, or with a number behind it
         where a file of that name lies already. Nothing is ever overwritten.

@@ -85,6 +85,14 @@ class SftpFolder:
                 # By its name again: renamed over it, another file may stand there now.
                 return bytes(body) if _same(client.lstat(path), seen) else None
 
+    def still(self, seen: Seen) -> bool:
+        """By its state alone."""
+        try:
+            with self._session.doing(f"looking at {seen.name}") as client:
+                return _same(client.lstat(self._file(seen)), seen)
+        except Refused:
+            return False
+
     def move(self, seen: Seen, folder: str) -> str:
         """A rename on the server, which most refuse to do over an existing file; so do we."""
         target = below(self._path, folder)

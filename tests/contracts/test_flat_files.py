@@ -87,8 +87,11 @@ class Drop(AdapterCase):
         while self._waiting:
             self._drop(self._waiting[:3])
             self._waiting = self._waiting[3:]
-        connection = Connection(name="drop", system="flat_files", region="EMEA", options={**OPTIONS, "folders": [str(self._folder)]})
-        return make_source(connection, Landscape())
+        return make_source(self.connection(), Landscape())
+
+    def connection(self) -> Connection:
+        """The connection that reads the folder."""
+        return Connection(name="drop", system="flat_files", region="EMEA", options={**OPTIONS, "folders": [str(self._folder)]})
 
     def put(self, key: str, worth: int, at: datetime) -> None:
         self._waiting.append((f"{key};c-{key};01.05.2026;{worth},00", at.isoformat(), Decimal(worth)))

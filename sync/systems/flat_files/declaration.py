@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from sync.connections import ConfigError, Connection
 from sync.declared.declaration import Declaration, Part, Strings, read_options
+from sync.drops.arrivals import Signs
+from sync.drops.options import DropOptions
 
 
 class Marked(Part):
@@ -61,6 +63,7 @@ class FileKind(Declaration):
     totals: Totals | None = None
     manifest: Manifest | None = None
     done_suffix: str | None = None
+    done_replaces_extension: bool = False
     stable_seconds: int = Field(default=0, ge=0)
     on_conflict: Literal["accept", "note", "refuse"] = "note"
     """What is done with a file whose name or sequence came before with other content."""
@@ -85,6 +88,17 @@ class FileKind(Declaration):
             raise ValueError(f"name is no regular expression: {error}") from error
         return name
 
+    def signs(self) -> Signs:
+        """By what a file of this kind is known, and known to be complete."""
+        return Signs(
+            self.pattern,
+            self.done_suffix,
+            self.done_replaces_extension,
+            self.manifest.suffix if self.manifest else None,
+            self.manifest.replaces_extension if self.manifest else False,
+            self.stable_seconds,
+        )
+
     @model_validator(mode="after")
     def _totals_are_declared(self) -> Self:
         if self.totals is not None:
@@ -94,14 +108,9 @@ class FileKind(Declaration):
         return self
 
 
-class Drop(Part):
+class Drop(DropOptions):
     """The options of a connection: where its files arrive and of which kinds they are."""
 
-    folders: tuple[str, ...] = ()
-    archive: str = "archive"
-    """Where accepted files go, relative to their folder; empty leaves them where they are."""
-    quarantine: str = "quarantine"
-    temporary_suffixes: tuple[str, ...] = (".tmp", ".part", ".filepart", ".writing")
     files: tuple[FileKind, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -26,6 +26,8 @@ class Arrival:
     conflict: str | None = None
     """In words: which earlier file had this name or sequence with other content."""
     previous_sequence: int | None = None
+    too_large: int | None = None
+    """The file's size in bytes, when it was too large to be read and only its head is here."""
 
 
 def map_file(body: bytes, arrival: Arrival, kind: FileKind, speaker: Speaker) -> Mapped:
@@ -34,6 +36,8 @@ def map_file(body: bytes, arrival: Arrival, kind: FileKind, speaker: Speaker) ->
     """
     if arrival.conflict is not None and kind.on_conflict == "refuse":
         raise DataError(f"{arrival.name}: {arrival.conflict}", cause="file_conflict", evidence={"conflict": arrival.conflict})
+    if arrival.too_large is not None:
+        raise wire.unreadable(f"{arrival.name} has {arrival.too_large} bytes; {kind.max_bytes} are allowed", bytes=arrival.too_large)
     told = totals.manifest(body, arrival.manifest, kind)
     table = wire.table(wire.decode(body, kind), kind)
     lines, problems = typed(table, kind, speaker.zone)

@@ -1,0 +1,82 @@
+"""What the cursor of a stream of files remembers: which files were taken, their places in the sequence, when each came. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sync.ports import Cursor
+
+REMEMBERED = 2000
+"""Files that a cursor still knows after they have left the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that was taken. `digest`: SHA-256 in hex; `period` and `sequence`: 0 without; `received`: when it was pulled, UTC."""
+
+    name: str
+    digest: str
+    period: int
+    sequence: int
+    received: datetime | None = None
+
+    def entry(self) -> list[Any]:
+        """The file as the cursor holds it."""
+        return [self.name, self.digest, self.period, self.sequence, self.received.isoformat() if self.received else None]
+
+
+class Memory:
+    """A cursor as it is read; each file that is taken gives a new one."""
+
+    def __init__(self, cursor: Cursor | None) -> None:
+        """Reads cursors of earlier versions too, which did not know when a file came."""
+        held: Mapping[str, Any] = cursor or {}
+        self._entries: list[list[Any]] = [list(entry) for entry in held.get("files", [])]
+        self.last_sequence: int | None = held.get("last_sequence")
+        self.looks: Mapping[str, Sequence[int]] = held.get("looks", {})
+
+    def taken(self) -> Iterator[Taken]:
+        """The files, in the order in which they were taken."""
+        for name, digest, period, sequence, *more in self._entries:
+            received = datetime.fromisoformat(more[0]).astimezone(UTC) if more and more[0] else None
+            yield Taken(name, digest, period, sequence, received)
+
+    def knows(self, name: str) -> bool:
+        """Whether a file of this name was taken."""
+        return any(entry[0] == name for entry in self._entries)
+
+    def took(self, name: str, digest: str) -> bool:
+        """Whether exactly this file was taken before, under this name."""
+        return any(entry[0] == name and entry[1] == digest for entry in self._entries)
+
+    def took_as(self, period: int, sequence: int, digest: str) -> str | None:
+        """The name under which the very bytes came before as the same sequence of the same period; None when they did not."""
+        same = (entry[0] for entry in self._entries if sequence and entry[1:4] == [digest, period, sequence])
+        return next(same, None)
+
+    def conflict(self, name: str, period: int, sequence: int, digest: str) -> str | None:
+        """Words for an earlier file of the same name, or of the same period and sequence, with other content."""
+        for entry in reversed(self._entries):
+            if entry[1] != digest and entry[0] == name:
+                return f"{name} came before with other content, SHA-256 {entry[1]}"
+            if entry[1] != digest and sequence and (entry[2], entry[3]) == (period, sequence):
+                return f"{entry[0]} came before as sequence {sequence} with other content"
+        return None
+
+    def after(self, file: Taken) -> Memory:
+        """The memory once this file is taken too."""
+        files = [*self._entries, file.entry()][-REMEMBERED:]
+        last = max(file.sequence, self.last_sequence or 0) if file.sequence else self.last_sequence
+        return Memory({"files": files, "last_sequence": last, "looks": self.looks})
+
+    def seeing(self, looks: Mapping[str, Sequence[int]]) -> Memory:
+        """The memory with what grew at the latest look."""
+        return Memory({**self.cursor(), "looks": looks})
+
+    def cursor(self) -> dict[str, Any]:
+        """The memory as a cursor."""
+        held = {"files": self._entries, "last_sequence": self.last_sequence}
+        return {**held, "looks": dict(self.looks)} if self.looks else held
