@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import socket
@@ -21,7 +20,7 @@ import structlog
 from db.bulk import Contended
 from db.clock import Clock
 from db.engine import Writing, writing
-from sync import crash, http_gate, leases, pull_batch, quarantine, streams
+from sync import crash, http_gate, leases, pull_batch, quarantine, runs, streams
 from sync.connections import Connection, Landscape
 from sync.errors import MAX_ATTEMPTS, AuthError, DataError, SourceError, TransientError, decide_retry
 from sync.ports import ControlTotal, Filing, Metered, Page, Pending, Source, Stream
@@ -179,7 +178,7 @@ class _Pull:
     def run(self, state: streams.State, trigger: str, cursor: Mapping[str, object] | None, pages: Iterable[Page] | None) -> PullResult:
         """Pulls to the end or to the first failure, and writes down which it was."""
         with writing(self._engine) as conn:
-            run_id = _start_run(conn, self._connection, self._stream.name, trigger, self._clock.now())
+            run_id = runs.start(conn, self._connection, self._stream.name, trigger, self._clock.now())
         self._writer.begin(run_id, state)
         source_pages = pages if pages is not None else self._source.pull(self._stream.name, cursor, now=self._clock.now())
         pipeline = Pipeline(self._source, self._stream.name, source_pages, atomic=self._stream.atomic)
@@ -300,8 +299,8 @@ class _Pull:
                     streams.note_calls(conn, self._connection.name, self._stream.name, *self._source.calls())
                 self._keep_count(conn)
                 if state.breaker_open_until_wall is not None:
-                    self._tell(conn, "sync.recovered", run_id, now, {})
-            _end_run(conn, run_id, "done", self._result, now)
+                    runs.tell(conn, self._connection, self._stream.name, "sync.recovered", run_id, now, {})
+            runs.end(conn, run_id, "done", self._result, now)
         crash.point("after_finish")
         return self._result
 
@@ -332,34 +331,15 @@ class _Pull:
             if decision.action == "stop" and not self._told:
                 quarantine.trouble(conn, self._writer.place, [_trouble(error)], now=now)
             if delayed and state.breaker_open_until_wall is None:
-                self._tell(conn, "sync.delayed", run_id, now, {"error": error.detail, "kind": error.kind})
-            _end_run(conn, run_id, "failed", self._result, now)
+                told = {"error": error.detail, "kind": error.kind}
+                runs.tell(conn, self._connection, self._stream.name, "sync.delayed", run_id, now, told)
+            runs.end(conn, run_id, "failed", self._result, now)
         return self._result
 
     def _close_run(self, run_id: int, state: str, result: PullResult) -> PullResult:
         with writing(self._engine) as conn:
-            _end_run(conn, run_id, state, result, self._clock.now())
+            runs.end(conn, run_id, state, result, self._clock.now())
         return result
-
-    def _tell(self, conn: Writing, kind: str, run_id: int, now: datetime, data: Mapping[str, object]) -> None:
-        """An event about the stream itself; no rule waits for it."""
-        conn.execute(
-            sa.text(
-                "insert into process.event (type, entity, source, source_key, source_version, region, occurred_at, recorded_at,"
-                " objects, raw_record_id, data, state) values (:type, 'stream', :source, :stream, :run, :region, :now, :now,"
-                " array[:object], 0, cast(:data as jsonb), 'ignored') on conflict do nothing"
-            ),
-            {
-                "type": kind,
-                "source": self._connection.name,
-                "stream": self._stream.name,
-                "run": run_id,
-                "region": self._connection.region,
-                "now": now,
-                "object": f"stream:{self._connection.name}:{self._stream.name}",
-                "data": json.dumps(dict(data)),
-            },
-        )
 
 
 def _worth_repeating(error: Exception) -> bool:
@@ -383,33 +363,3 @@ def _trouble(error: SourceError) -> quarantine.Trouble:
     of_kind = "source_permanent" if error.kind == "permanent" else "source_down"
     cause = error.cause if isinstance(error, AuthError) else of_kind
     return quarantine.Trouble(cause, error.detail, evidence={"kind": error.kind, "status": error.status})
-
-
-def _start_run(conn: Writing, connection: Connection, stream: str, trigger: str, now: datetime) -> int:
-    """A run of ours; what a dead worker left running is abandoned, for we hold the lease."""
-    values = {"connection": connection.name, "stream": stream, "region": connection.region, "trigger": trigger, "now": now}
-    conn.execute(
-        sa.text(
-            "update process.run set state = 'abandoned', ended_at = :now"
-            " where connection = :connection and stream = :stream and state = 'running'"
-        ),
-        values,
-    )
-    return int(
-        conn.execute(
-            sa.text(
-                "insert into process.run (connection, stream, region, trigger, started_at, state)"
-                " values (:connection, :stream, :region, :trigger, :now, 'running') returning id"
-            ),
-            values,
-        ).scalar_one()
-    )
-
-
-def _end_run(conn: Writing, run_id: int, state: str, result: PullResult, now: datetime) -> None:
-    conn.execute(
-        sa.text(
-            "update process.run set state = :state, ended_at = :now, pages = :pages, records = :records, error = :error where id = :id"
-        ),
-        {"id": run_id, "state": state, "now": now, "pages": result.pages, "records": result.counts.received, "error": result.error},
-    )
