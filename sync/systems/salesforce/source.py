@@ -82,7 +82,7 @@ class SalesforceSource:
     def _pull(self, asking: Asking, place: Place) -> Iterator[Page | Pending]:
         if place.finished is not None:
             bulk.discard(asking, place.finished)
-            place = replace(place, finished=None)
+            place = replace(place, finished=None, rest=True)  # what follows a job is little, or was read by it
         if place.job is not None:
             yield from bulk.take_up(asking, place)
             return
