@@ -48,7 +48,9 @@ class Reply:
 
 
 class Door(Protocol):
-    """Who may knock and what they say. `headers` have lower-case names."""
+    """Who may knock and what they say. `headers` have lower-case names; the pseudo header `:path` is the address that was called, with
+    its query, for senders that can add nothing but to their address. A door is made anew for each request.
+    """
 
     def check(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], *, now: datetime) -> None:
         """Passes when the request proves who sent it; `secrets` are the live ones, `now` is wall time, UTC.
@@ -72,6 +74,15 @@ class Greeting(Protocol):
 
     def greet(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
         """The headers of our consent; None: no. `headers` have lower-case names. It lets nobody in: each delivery is checked."""
+        ...
+
+
+@runtime_checkable
+class Redacting(Protocol):
+    """A door whose sender puts things into a body that nobody may keep, such as the session of the user who caused the event."""
+
+    def kept(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The body as it may be stored. Raises ValueError when it can't be made safe."""
         ...
 
 

@@ -111,6 +111,24 @@ def none_gone() -> pl.DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class Complete:
+    """A page's word that it names every record of `entity` that exists now, within bounds: those whose key, in the order of its bytes, is
+    greater than `after` and not greater than `upto` (None: open), or, where it is given, those of `among`.
+
+    What is held there and not in `present` is gone, as of `asked_at` (UTC), the moment before which it was asked. Where that is more than
+    the share `gone_max` of what is held there, the word is not believed: a person has to look. A list of `among` is always believed.
+    """
+
+    entity: str
+    present: frozenset[str]
+    asked_at: datetime
+    after: str | None = None
+    upto: str | None = None
+    among: frozenset[str] | None = None
+    gone_max: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class Mapped:
     """A page in canonical words.
 
@@ -119,6 +137,7 @@ class Mapped:
     own column means null/false. `rejects`: frame of REJECT_SCHEMA; a record with a reject lands in no frame. `fields_seen`:
     their field name -> kind of value, for schema drift. `gone`: frame of GONE_SCHEMA, what no longer exists there and of which the
     page knows no more than the key: what is held of it becomes deleted as it is, unless it is newer; what is not held is nothing.
+    `complete`: of what the page names every record that there is.
     """
 
     records: int
@@ -127,6 +146,7 @@ class Mapped:
     control_totals: tuple[ControlTotal, ...] = ()
     fields_seen: Mapping[str, str] = field(default_factory=dict)
     gone: pl.DataFrame = field(default_factory=none_gone)
+    complete: tuple[Complete, ...] = ()
 
 
 _NO_REJECTS = pl.DataFrame(schema=REJECT_SCHEMA)

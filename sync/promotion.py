@@ -22,6 +22,7 @@ from db.schema.measure import touched as touched_table
 from db.schema.process import event as event_table
 from sync import events, quarantine
 from sync.canonical.contracts import CONTRACTS, Contract
+from sync.promotion_absent import with_absent
 from sync.promotion_batch import (
     REJECTED,
     Batch,
@@ -65,7 +66,8 @@ def promote(conn: Writing, setting: Setting, pages: Sequence[MappedPage], *, onl
     if only is not None:
         wanted = batch.records.filter(pl.col("raw_record_id").is_in(list(only)))
         batch = batch.only(wanted["record"])
-    return _settle(conn, setting, with_gone(conn, setting.source, _with_customers(conn, setting, checked(batch))))
+    passed = with_absent(conn, setting, _with_customers(conn, setting, checked(batch)))
+    return _settle(conn, setting, with_gone(conn, setting.source, passed))
 
 
 def _settle(conn: Writing, setting: Setting, batch: Batch) -> Outcome:

@@ -12,7 +12,7 @@ import polars as pl
 from db.schema.raw import ORDINAL_BITS
 from sync.canonical.checks import conform, violations
 from sync.canonical.contracts import CONTRACTS, Contract
-from sync.ports import GONE_SCHEMA, REJECT_SCHEMA, Mapped
+from sync.ports import GONE_SCHEMA, REJECT_SCHEMA, Complete, Mapped
 
 REJECTED: dict[str, pl.DataType] = {
     **{name: dtype for name, dtype in REJECT_SCHEMA.items() if name != "ordinal"},
@@ -65,13 +65,14 @@ class Counts:
 class Batch:
     """`records`: one row per record (RECORDS). `frames`: entity -> rows with `record` and `raw_record_id`. `rejects`: REJECTED.
 
-    `gone`: frame of GONE.
+    `gone`: frame of GONE. `complete`: what pages say of all records there are, with the page's number in the batch and its id.
     """
 
     records: pl.DataFrame
     frames: Mapping[str, pl.DataFrame]
     rejects: pl.DataFrame
     gone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GONE))
+    complete: tuple[tuple[int, int, Complete], ...] = ()
 
     def reject(self, refused: pl.DataFrame) -> Self:
         """The batch without the refused records: if one row of a record can't pass, none of its rows lands."""
@@ -124,6 +125,7 @@ def gather(pages: Sequence[MappedPage]) -> Batch:
         whole,
         pl.DataFrame(schema=REJECTED),
         pl.concat(gone) if gone else pl.DataFrame(schema=GONE),
+        tuple((slot, page.page_id, word) for slot, page in enumerate(pages) for word in page.mapped.complete),
     )
     return batch.reject(pl.concat(rejects)) if rejects else batch
 

@@ -16,7 +16,7 @@ from db.engine import Writing
 from db.schema.process import webhook
 from sync import hints, landing, queue
 from sync.connections import ConfigError, Connection
-from sync.doors import Door
+from sync.doors import Door, Redacting
 from sync.ports import Page
 
 STREAM = "webhooks"
@@ -48,6 +48,7 @@ def accept(conn: Writing, connection: Connection, door: Door, headers: Mapping[s
     `now` is business time, UTC. Concurrent copies of one event wait for each other at the inbox's unique key: one effect. Raises
     ValueError when the body is none of this system's.
     """
+    kept = door.kept(headers, body) if isinstance(door, Redacting) else body
     notices = {notice.event_id: notice for notice in door.notices(headers, body)}
     fresh: dict[str, int] = {}
     for event_id in sorted(notices):
@@ -60,7 +61,7 @@ def accept(conn: Writing, connection: Connection, door: Door, headers: Mapping[s
         if inserted is not None:
             fresh[event_id] = inserted
     if fresh:
-        page_id = _land(conn, connection, headers, body, next(iter(fresh)), now)
+        page_id = _land(conn, connection, headers, kept, next(iter(fresh)), now)
         due: dict[str, None] = {}
         for event_id, row in fresh.items():
             due |= dict.fromkeys(hints.note(conn, connection, notices[event_id].hints, webhook_id=row, now=now))

@@ -44,6 +44,7 @@ async def receive(connection: str, request: Request) -> Response:
         # The same answer as a wrong signature: nobody learns which connections there are.
         raise HTTPException(401, "signature refused") from None
     headers = {name.lower(): value for name, value in request.headers.items()}
+    headers[":path"] = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
     try:
         its_door.check(headers, body, live_secrets(declared), now=datetime.now(UTC))
     except SignatureRefused as refusal:
@@ -68,6 +69,7 @@ def greet(connection: str, request: Request) -> Response:
     except ConfigError:
         raise HTTPException(405, "not allowed", {"Allow": "POST"}) from None
     headers = {name.lower(): value for name, value in request.headers.items()}
+    headers[":path"] = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
     consent = its_door.greet(headers) if isinstance(its_door, Greeting) and live_secrets(declared) else None
     if consent is None:
         raise HTTPException(405, "not allowed", {"Allow": "POST"})

@@ -37,6 +37,8 @@ CAUSES: dict[str, Cause] = {
         Cause("unknown_customer", "The customer is not known", "Create or link the customer, then replay the group.", "high"),
         Cause("ambiguous_identity", "More than one customer fits", "Choose the right customer, then replay.", "high"),
         Cause("schema_drift", "The source changed a field that we need", "Adjust the mapping or the source, then replay.", "critical"),
+        Cause("many_gone", "The source no longer shows many of its records",
+              "Check that our user may still see all of them; if they are rightly gone, raise the share that may go at once.", "critical"),
         Cause("control_total", "The file's control totals don't agree", "Ask the sender for a corrected file; the old one stays as evidence.",
               "critical"),
         Cause("file_unreadable", "The file can't be read as what it should be", "Ask the sender for a correct file.", "critical"),

@@ -78,7 +78,14 @@ class BulkOrg(Org):
         state = job.state
         if job.polls > 0:
             job.polls, state = job.polls - 1, "InProgress"
-        told: dict[str, Any] = {"id": job_id, "state": state, "jobType": "V2Query", "apiVersion": 67.0, "retries": 0, "totalProcessingTime": 105}
+        told: dict[str, Any] = {
+            "id": job_id,
+            "state": state,
+            "jobType": "V2Query",
+            "apiVersion": 67.0,
+            "retries": 0,
+            "totalProcessingTime": 105,
+        }
         if state == "JobComplete":
             told["numberRecordsProcessed"] = len(job.rows)
         if job.error and state == "Failed":

@@ -36,6 +36,12 @@ class Store:
                 stamps = {"source_version": said["source_version"], "changed_at": said["changed_at"]}
                 self._promote((said["entity"], said["source_key"]), {**held, **stamps, "is_deleted": True})
 
+        for word in mapped.complete:
+            for (entity, key), held in list(self.rows.items()):
+                in_bounds = key in word.among if word.among is not None else (word.after or "") < key <= (word.upto or "\U0010ffff")
+                if entity == word.entity and in_bounds and key not in word.present and not held.get("is_deleted"):
+                    self._promote((entity, key), {**held, "is_deleted": True})
+
     def digest(self) -> str:
         """One value for all that is held: equal digests, equal facts."""
         return hashlib.sha256(repr(sorted((key, sorted(row.items())) for key, row in self.rows.items())).encode()).hexdigest()

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from sync.canonical.contracts import Customer, Opportunity, Quote, SalesContract, SalesOrder
-from sync.ports import Mapped, Page
+from sync.ports import GONE_SCHEMA, Complete, Mapped, Page, no_rejects
 from sync.systems.salesforce.settings import Settings
 from sync.systems.salesforce.sheet import CsvSheet, JsonSheet, Sheet
-from sync.systems.salesforce.wire import CURRENCY_HEADER, FIELDS_HEADER, KINDS_HEADER, SHAPE_HEADER
+from sync.systems.salesforce.wire import (
+    AMONG_HEADER,
+    ASKED_HEADER,
+    CURRENCY_HEADER,
+    FIELDS_HEADER,
+    KINDS_HEADER,
+    RANGE_HEADER,
+    SHAPE_HEADER,
+    STAMP,
+    moment_of,
+)
 from sync.wire_frames import (
     ORDINAL,
     Rule,
@@ -39,18 +49,58 @@ CONTRACT_STATUS = {
 }
 """By StatusCode: the labels in Status are the org's own to rename."""
 ORDER_STATUS = {"Draft": "open", "Activated": "in_process", "Cancelled": "cancelled", "Superseded": "cancelled", "Expired": "cancelled"}
+ENTITY_OF = {
+    "accounts": Customer.entity,
+    "opportunities": Opportunity.entity,
+    "quotes": Quote.entity,
+    "contracts": SalesContract.entity,
+    "orders": SalesOrder.entity,
+}
 _ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
 
 def map_page(stream: str, page: Page, settings: Settings) -> Mapped:
     """A page in canonical words; `stream` is one of wire.readings. Raises DataError when it is no query result."""
-    sheet: Sheet
-    if page.headers.get(SHAPE_HEADER) == "csv":
-        sheet = CsvSheet(page.body, dict(_pairs(page.headers.get(KINDS_HEADER, ""))))
-    else:
-        sheet = JsonSheet(page.body)
+    shape = page.headers.get(SHAPE_HEADER)
+    if shape == "deleted":
+        return _deletions(stream, page)
     asked = [name for name in page.headers.get(FIELDS_HEADER, "").split(",") if name and "." not in name]
-    return _MAPPINGS[stream](_Asked(sheet, sheet.drift(asked), page.headers.get(CURRENCY_HEADER)), settings)
+    sheet = CsvSheet(page.body, dict(_pairs(page.headers.get(KINDS_HEADER, "")))) if shape == "csv" else JsonSheet(page.body)
+    if shape == "ids" and set(asked) <= {"Id", STAMP}:
+        mapped = Mapped(sheet.total, {}, no_rejects())
+    else:
+        mapped = _MAPPINGS[stream](_Asked(sheet, sheet.drift(asked), page.headers.get(CURRENCY_HEADER)), settings)
+    return replace(mapped, complete=_complete(stream, page, sheet, settings))
+
+
+def _complete(stream: str, page: Page, sheet: Sheet, settings: Settings) -> tuple[Complete, ...]:
+    """What the page says of all records there are: nothing when it is not asked to, or when one of its records has no id to go by."""
+    bounds, among = page.headers.get(RANGE_HEADER), page.headers.get(AMONG_HEADER)
+    asked_at = moment_of(page.headers.get(ASKED_HEADER))
+    if (bounds is None and among is None) or asked_at is None:
+        return ()
+    ids = sheet.frame({"Id": "Id"})["Id"]
+    if ids.len() != sheet.total or ids.null_count():
+        return ()
+    entity = ENTITY_OF[stream]
+    present = frozenset(ids.to_list())
+    if among is not None:
+        return (Complete(entity, present, asked_at, among=frozenset(among.split(","))),)
+    after, _, upto = (bounds or "").partition("..")
+    return (Complete(entity, present, asked_at, after or None, upto or None, gone_max=settings.sweep_gone_max),)
+
+
+def _deletions(stream: str, page: Page) -> Mapped:
+    """The ids that the org lists as deleted, each at the moment of its deletion."""
+    sheet = JsonSheet(page.body, "deletedRecords")
+    entity = ENTITY_OF[stream]
+    frame = sheet.frame({"id": "id", "deletedDate": "deletedDate"}).with_columns(
+        source_key=blank_to_null("id"), changed_at=to_utc("deletedDate")
+    )
+    rules = [required("id"), required("deletedDate"), readable("deletedDate", "changed_at", "bad_time")]
+    good, bad = settle(frame, rules, Subject(entity, "id"), ["id", "deletedDate"])
+    gone = good.with_columns(entity=pl.lit(entity), source_version=pl.col("changed_at").dt.epoch("ms"))
+    return Mapped(sheet.total, {}, all_rejects(sheet.broken(entity), bad), gone=gone.select(GONE_SCHEMA.keys()).cast(GONE_SCHEMA))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

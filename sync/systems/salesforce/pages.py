@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -16,7 +16,7 @@ from sync.systems.salesforce.client import Session
 from sync.systems.salesforce.place import Place
 from sync.systems.salesforce.schema import Chosen
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import CURRENCY_HEADER, FIELDS_HEADER, KINDS_HEADER, STAMP, Reading, full_id, moment_of
+from sync.systems.salesforce.wire import ASKED_HEADER, CURRENCY_HEADER, FIELDS_HEADER, KINDS_HEADER, STAMP, Reading, full_id, moment_of
 from sync.wire_frames import Split, split
 
 _KEPT = ("sforce-limit-info", "date", "sforce-locator", "sforce-numberofrecords")
@@ -63,6 +63,7 @@ class Asking:
         headers = {key: answer.headers[key] for key in _KEPT if key in answer.headers}
         headers[FIELDS_HEADER] = ",".join(self.chosen.fields if fields is None else fields)
         headers[KINDS_HEADER] = self.chosen.kinds
+        headers[ASKED_HEADER] = self.until.astimezone(UTC).isoformat()
         if self.chosen.currency is not None:
             headers[CURRENCY_HEADER] = self.chosen.currency
         headers.update(extra or {})

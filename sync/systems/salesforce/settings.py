@@ -63,12 +63,15 @@ class Settings(BaseModel):
     bulk_page: int = Field(default=10_000, ge=1, le=100_000)
     deleted_minutes: int | None = Field(default=60, ge=1)
     sweep_hours: int | None = Field(default=24 * 7, ge=1)
+    sweep_gone_max: float = Field(default=0.05, ge=0, le=1)
     client_name: str = Field(default="tidegate", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     fields: FieldNames = FieldNames()
     orders_as: Literal["none", "linkage", "sales_order"] = "none"
     currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
     region_by_country: dict[str, str] = Field(default_factory=dict)
     organization_id: str | None = Field(default=None, pattern=r"^00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?$")
+
+    outbound_secret: bool = False
 
     region: str
     legal_entity: str | None = None

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from sync.connections import Connection
 from sync.errors import PermanentError
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
@@ -15,10 +17,13 @@ from sync.systems.salesforce.client import Session
 from sync.systems.salesforce.mapping import map_page
 from sync.systems.salesforce.pages import Asking
 from sync.systems.salesforce.place import Place
-from sync.systems.salesforce.schema import Schema
+from sync.systems.salesforce.schema import ABSENT_FOR, Schema
 from sync.systems.salesforce.settings import Settings
-from sync.systems.salesforce.wire import Reading, readings
+from sync.systems.salesforce.upkeep import deletions, sweep
+from sync.systems.salesforce.wire import AMONG_HEADER, Reading, full_id, readings, soql_of_ids
 
+REREAD_IDS = 200
+_log = structlog.get_logger(__name__)
 _OUT_OF_DATE = ("INVALID_FIELD", "INVALID_TYPE")
 
 
@@ -31,6 +36,7 @@ class SalesforceSource:
         self._session = session
         self._schema = Schema(connection, session)
         self._readings = readings(settings)
+        self._refused: dict[str, datetime] = {}
 
     def streams(self) -> Sequence[Stream]:
         """Every object that is read; only accounts are written."""
@@ -93,7 +99,44 @@ class SalesforceSource:
             if pending is not None:
                 yield pending
                 return
-            yield from changes(asking, replace(place, rest=True))
+            place.rest = True
+            yield from changes(asking, place)
+        yield from self._upkeep(asking, place.done(asking.until))
+
+    def _upkeep(self, asking: Asking, place: Place) -> Iterator[Page]:
+        """Deletions and ids. An org that refuses the question has told its changes all the same: it is asked again in some hours."""
+        for step in (deletions, sweep):
+            what = f"{step.__name__} of {asking.reading.stream}"
+            if what in self._refused and asking.until - self._refused[what] < ABSENT_FOR:
+                continue
+            try:
+                for page, moved in step(asking, place):
+                    place = moved
+                    yield page
+            except PermanentError as error:
+                _log.warning("upkeep refused", connection=self._connection.name, what=what, why=error.detail)
+                self._refused[what] = asking.until
+
+    def reread(self, stream: str, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
+        """These records as they are now, a deleted one as deleted; one that the org shows no more is gone. No cursor moves."""
+        asking = self._asking(self._reading(stream), now)
+        if asking is None:
+            return
+        asking = replace(asking, until=now)
+        wanted = list(dict.fromkeys(full for key in keys if (full := full_id(key)) is not None))
+        for at in range(0, len(wanted), REREAD_IDS):
+            yield from self._named(asking, wanted[at : at + REREAD_IDS])
+
+    def _named(self, asking: Asking, ids: Sequence[str]) -> Iterator[Page]:
+        answer = asking.ask(soql_of_ids(asking.reading, asking.chosen.fields, ids))
+        if asking.taken_apart(answer).beside.get("done") is not True:
+            if len(ids) == 1:
+                raise asking.broken(f"{asking.reading.object} {ids[0]}: more than one page came for one record")
+            half = len(ids) // 2
+            yield from self._named(asking, ids[:half])
+            yield from self._named(asking, ids[half:])
+            return
+        yield asking.page(answer, f"{asking.reading.object} named", None, extra={AMONG_HEADER: ",".join(ids)})
 
     def _reading(self, stream: str) -> Reading:
         reading = self._readings.get(stream)

@@ -20,9 +20,16 @@ KINDS_HEADER = "x-tidegate-kinds"
 CURRENCY_HEADER = "x-tidegate-currency"
 """The org's currency, where its records name none."""
 SHAPE_HEADER = "x-tidegate-shape"
-"""What the page is: absent for a query's JSON; `csv` of a bulk job, `deleted` for a list of deletions, `sweep` for a range of ids."""
+"""What the page is: absent for a query's JSON; `csv` of a bulk job, `deleted` for a list of deletions, `ids` for a page of all live ids."""
 RANGE_HEADER = "x-tidegate-range"
-"""`after..upto` of a sweep page: it lists every live id between the two (the first excluded); empty: open."""
+"""`after..upto` of a page of ids: it has every live one between the two (the first excluded); empty: open."""
+ASKED_HEADER = "x-tidegate-asked"
+"""The moment before whose changes a page of ids was asked."""
+AMONG_HEADER = "x-tidegate-among"
+"""The ids that were asked for: those that the page lacks are gone."""
+
+STREAMS = {"Account": "accounts", "Opportunity": "opportunities", "Quote": "quotes", "Contract": "contracts", "Order": "orders"}
+"""Object -> the stream that reads it."""
 
 _STAMPS = re.compile(rb'"SystemModstamp"\s*:\s*"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:\+00:?00|Z))"')
 _ID = re.compile(r"^[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?\Z")

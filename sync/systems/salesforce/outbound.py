@@ -1,0 +1,88 @@
+"""Outbound Messages: SOAP 1.1 notifications of a Flow or a workflow rule. Pure; XML with a DTD is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import ElementTree
+
+from sync.systems.salesforce.wire import full_id
+
+ACK = (
+    b'<?xml version="1.0" encoding="UTF-8"?>'
+    b'<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
+    b'<notificationsResponse xmlns="http://soap.sforce.com/2005/09/outbound"><Ack>true</Ack></notificationsResponse>'
+    b"</soapenv:Body></soapenv:Envelope>"
+)
+_OUT = "{http://soap.sforce.com/2005/09/outbound}"
+_SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_SESSION = re.compile(rb"(<(?:[A-Za-z_][\w.-]*:)?SessionId\b[^>]*>)[^<]*(</)")
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One record that changed: the notification's own id, the object's API name, and the record's 18-character id."""
+
+    id: str
+    object: str
+    record: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message: the org that says it is, and its notifications."""
+
+    organization: str
+    notifications: Sequence[Notification]
+
+
+def is_soap(headers_type: str, body: bytes) -> bool:
+    """Whether a body is meant as XML."""
+    return "xml" in headers_type or body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
+
+
+def read(body: bytes) -> Message:
+    """The message in a SOAP body. Raises ValueError, in words, when it is none."""
+    notifications = _notifications(body)
+    organization = full_id(_text(notifications, "OrganizationId"))
+    if organization is None:
+        raise ValueError("the message names no OrganizationId")
+    found = []
+    for element in notifications.findall(f"{_OUT}Notification"):
+        own, record = _text(element, "Id"), element.find(f"{_OUT}sObject")
+        if own is None or record is None:
+            raise ValueError("a Notification has no Id or no sObject")
+        kind = (record.get(_TYPE) or "").rpartition(":")[2]
+        ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"]
+        found.append(Notification(own, kind, full_id((ids[0] or "").strip()) if ids else None))
+    if not found:
+        raise ValueError("the message holds no Notification")
+    return Message(organization, found)
+
+
+def without_session(body: bytes) -> bytes:
+    """The body without the session of the user who caused the message. Raises ValueError when it can't be taken out."""
+    kept = _SESSION.sub(rb"\1\2", body)
+    if _text(_notifications(kept), "SessionId"):
+        raise ValueError("the message holds a session that can't be taken out: switch off Send Session ID")
+    return kept
+
+
+def _notifications(body: bytes) -> Element:
+    try:
+        root: Element = ElementTree.fromstring(body, forbid_dtd=True)
+    except (ParseError, LookupError, UnicodeError) as error:
+        raise ValueError(f"the body is no XML: {error}") from None
+    found = root.find(f"{_SOAP}Body/{_OUT}notifications")
+    if found is None:
+        raise ValueError("the body is no SOAP 1.1 envelope with outbound notifications")
+    return found
+
+
+def _text(element: Element, name: str) -> str | None:
+    text = element.findtext(f"{_OUT}{name}")
+    return text.strip() or None if text is not None else None
