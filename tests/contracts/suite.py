@@ -19,14 +19,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import polars as pl
 import pytest
 
 from sync.canonical.causes import CAUSES
 from sync.canonical.contracts import CONTRACTS, Contract
-from sync.errors import SourceError
+from sync.errors import DataError, SourceError
 from sync.ports import REJECT_SCHEMA, Cursor, Mapped, Source
 from tests.contracts.suite_store import Pulled, Store, ordinals, pages_of, pull, pull_pages
 
@@ -46,6 +46,10 @@ class AdapterCase(ABC):
     """The column of `entity` that holds a record's worth."""
     late_by: ClassVar[timedelta] = 2 * MINUTE
     """How far behind the newest record already read a late commit may be stamped and must still be found."""
+    refuses: ClassVar[Literal["record", "page"]] = "record"
+    """What a record that can't pass costs: itself; or the whole page, where a page is a document that is true only as a whole, as a file
+    of bank statements is. Pages then hold two records in the order in which they were put.
+    """
     now: datetime = NOW
 
     def __enter__(self) -> Self:
@@ -199,11 +203,19 @@ class AdapterSuite:
         store, _ = _read(case, done.cursor, old.copy())
         assert _worths(case, store)[case.source_key("k3")] == 333
 
-    def test_a_malformed_record_costs_only_itself(self, case: AdapterCase) -> None:
-        """A record that can't pass is rejected with a known cause, its field and evidence; its neighbours land."""
+    def test_a_malformed_record_costs_no_more_than_it_must(self, case: AdapterCase) -> None:
+        """A record that can't pass is refused with a known cause and evidence, alone or with the document it stands in; the others land."""
         _fill(case, 2)
+        if case.refuses == "page":
+            case.put("k5", 105, case.now - DAY)
         case.put_malformed("k3", case.now - DAY)
         case.put("k4", 104, case.now - DAY + MINUTE)
+        if case.refuses == "page":
+            self._costs_its_page(case)
+        else:
+            self._costs_itself(case)
+
+    def _costs_itself(self, case: AdapterCase) -> None:
         store, done = _read(case)
         assert _worths(case, store) == {case.source_key(f"k{n}"): Decimal(100 + n) for n in (1, 2, 4)}
         assert len({(r["cause"], r["source_key"]) for r in store.rejects}) == 1
@@ -214,6 +226,20 @@ class AdapterSuite:
         for mapped in done.mapped:
             assert mapped.rejects.schema == pl.Schema(REJECT_SCHEMA)
             _assert_counts(mapped)
+
+    def _costs_its_page(self, case: AdapterCase) -> None:
+        """The sound neighbour in the same page does not land either, until the page comes again corrected: nothing is half loaded."""
+        store = Store()
+        cursor, refused = _read_refusing(case, store)
+        assert _worths(case, store) == {case.source_key(f"k{n}"): Decimal(100 + n) for n in (1, 2, 4)}
+        assert [error.cause in CAUSES for error in refused] == [True]
+        assert refused[0].detail
+        assert json.loads(json.dumps(refused[0].evidence))
+        case.put("k5", 105, case.now)
+        case.put("k3", 103, case.now)
+        _, refused = _read_refusing(case, store, cursor)
+        assert _worths(case, store) == {case.source_key(f"k{n}"): Decimal(100 + n) for n in range(1, 6)}
+        assert refused == []
 
     def test_mapping_is_pure_and_keeps_the_contract(self, case: AdapterCase) -> None:
         """Mapping a page twice gives the same frames, every row keeps its data contract, and the page says its fields."""
@@ -277,6 +303,22 @@ def _read_may_fail(case: AdapterCase, store: Store) -> Cursor | None:
     finally:
         source.close()
     return committed[-1]
+
+
+def _read_refusing(case: AdapterCase, store: Store, cursor: Cursor | None = None) -> tuple[Cursor | None, list[DataError]]:
+    """A whole pull in which a page may be refused as a whole, as the pipeline does it; the cursor after it, and the refusals."""
+    source = case.source()
+    refused: list[DataError] = []
+    try:
+        for page in pages_of(source, case.stream, cursor, now=case.now):
+            cursor = cursor if page.cursor is None else page.cursor
+            try:
+                store.take(source.map(case.stream, page))
+            except DataError as error:
+                refused.append(error)
+    finally:
+        source.close()
+    return cursor, refused
 
 
 def _worths(case: AdapterCase, store: Store) -> dict[str, Decimal]:

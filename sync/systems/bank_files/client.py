@@ -1,142 +1,174 @@
-"""A folder into which a bank drops its statements: whole files only, each once, archived or set aside when it is settled."""
+"""Folders, here or on an SFTP server, into which a bank drops its statements: whole files only, each once, filed away when settled."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sync.connections import ConfigError, Connection, Landscape
-from sync.errors import DataError, TransientError
-from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
-from sync.statements import Owners, followed, mapped
+from sync.connections import Connection, Landscape
+from sync.declared.declaration import read_options
+from sync.drops.arrivals import Arrivals, Dropped, Signs
+from sync.drops.places import places_of
+from sync.errors import DataError, SourceError
+from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
+from sync.statements import Owners, Reading, Schemas, has_end, read
+from sync.systems.bank_files.settings import Settings
 
 STREAM = "statements"
 KNOWN_FILES = 5000
 MAX_FILE_BYTES = 200 << 20
-_UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", "~")
+READINGS_KEPT = 4
 _ENTITIES = ("bank_account", "bank_balance", "bank_transaction", "payment")
+_TOO_LARGE = "too_large"
 
 
 class BankFiles:
-    """The `statements` stream of one drop folder. Options: folder, pattern (`*.xml`), accounts (id -> legal entity),
-    settle_seconds (how long an incomplete file may still be growing), archive (`archive`), quarantine (`quarantine`).
+    """The `statements` stream of one bank's drop. A cursor holds `seen` (file name -> digest), `chain` (account -> closing balance that the
+    next statement has to follow) and `growing` (files that were not complete when last looked at).
     """
 
-    def __init__(self, connection: Connection, landscape: Landscape) -> None:
-        options = connection.options
+    def __init__(self, connection: Connection, landscape: Landscape, wall: Callable[[], float] = time.time) -> None:
+        """Raises ConfigError when an option is wrong."""
         self._name = connection.name
-        self._folder = Path(str(options["folder"])).expanduser() if options.get("folder") else None
-        self._pattern = str(options.get("pattern", "*.xml"))
-        self._settle_seconds = float(options.get("settle_seconds", 5))
-        self._archive = str(options.get("archive", "archive"))
-        self._quarantine = str(options.get("quarantine", "quarantine"))
-        unknown = set(options) - {"folder", "pattern", "settle_seconds", "archive", "quarantine", "accounts", "webhook"}
-        if unknown:
-            raise ConfigError(f"connection {connection.name}: bank_files knows no option {', '.join(sorted(unknown))}")
+        self._settings = read_options(Settings, connection)
+        self._signs = Signs(self._settings.pattern, self._settings.done_suffix)
+        self._resting = Signs(self._settings.pattern, self._settings.done_suffix, stable_seconds=self._settings.settle_seconds)
+        self._arrivals = Arrivals(places_of(connection, self._settings), self._settings, wall=wall, reason_suffix=".reason.txt")
         self._owners = Owners.of(connection, landscape)
+        self._schemas = Schemas(Path(self._settings.xsd_folder).expanduser() if self._settings.xsd_folder else None)
+        self._readings: dict[tuple[str, str], Reading] = {}
 
     def streams(self) -> tuple[Stream, ...]:
-        """One stream: every statement file of the folder."""
+        """One stream: every statement file of the folders."""
         return (Stream(STREAM, _ENTITIES, Capabilities(incremental=True), atomic=True),)
 
-    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:  # noqa: ARG002  (files carry their own times)
-        """Each complete file not seen before, oldest first; a file that is still being written is left for the next time."""
+    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page | Pending]:  # noqa: ARG002  (there is one)
+        """Each complete file not seen before, oldest first; a file that is still being written is waited for."""
         seen: dict[str, str] = dict((cursor or {}).get("seen", {}))
-        chain: dict[str, Mapping[str, str]] = dict((cursor or {}).get("chain", {}))
-        for path in self._waiting():
-            body = self._read(path)
-            if body is None or self._is_growing(path, body):
+        chain: Mapping[str, Mapping[str, str]] = dict((cursor or {}).get("chain", {}))
+        rested, growing = self._rested(cursor)
+        waits = False
+        for dropped in self._waiting():
+            body = dropped.place.read(dropped.file, MAX_FILE_BYTES)
+            if body is None:
+                continue  # somebody took it away, or went on writing, between listing and reading
+            too_large = dropped.file.size > MAX_FILE_BYTES
+            if not (too_large or self._settings.done_suffix or has_end(body) or _path(dropped) in rested):
+                waits = waits or not dropped.place.own_clock
                 continue
-            digest = hashlib.sha256(body).hexdigest()
-            if seen.get(path.name) == digest:
-                self._move(path, self._archive)
+            name, digest = dropped.file.name, hashlib.sha256(body).hexdigest()
+            if seen.get(name) == digest:
+                self._tidy(dropped, body, now)
                 continue
-            before = {account: dict(closing) for account, closing in chain.items()}
-            seen.pop(path.name, None)
-            seen[path.name] = digest
-            seen = dict(list(seen.items())[-KNOWN_FILES:])
-            chain = dict(followed(chain, body))
-            yield Page(
-                body=body,
-                content_type="application/xml",
-                cursor={"seen": seen, "chain": chain},
-                name=path.name,
-                headers={"chain": json.dumps(before, sort_keys=True)},
-            )
+            headers = {"chain": json.dumps(chain, sort_keys=True), "received_at": now.astimezone(UTC).isoformat()}
+            if too_large:
+                headers[_TOO_LARGE] = str(dropped.file.size)
+            else:
+                chain = self._after(chain, body, headers["received_at"])
+            seen.pop(name, None)
+            seen = dict([*seen.items(), (name, digest)][-KNOWN_FILES:])
+            yield Page(body, "application/octet-stream", {"seen": seen, "chain": chain, "growing": growing}, name=name, headers=headers)
+        if waits:
+            # A server's clock is not ours: the file has rested when two looks, this far apart, show the same.
+            words = "a file has not come to its end yet"
+            yield Pending({"seen": seen, "chain": chain, "growing": growing}, self._settings.settle_seconds, words)
 
     def page_of(self, path: Path) -> Page:
         """The file at `path` as a page of its own, wherever it lies; the stream's cursor stays where it is."""
-        return Page(body=path.read_bytes(), content_type="application/xml", cursor=None, name=path.name)
+        received = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+        return Page(path.read_bytes(), "application/octet-stream", None, name=path.name, headers={"received_at": received})
 
     def map(self, stream: str, page: Page) -> Mapped:  # noqa: ARG002  (there is one)
-        """The statements of the file in canonical words."""
-        return mapped(page.body, self._owners, json.loads(page.headers.get("chain", "{}")))
+        """The statements of the file in canonical words; DataError when it can't be believed as a whole."""
+        headers = page.headers
+        if _TOO_LARGE in headers:
+            words = f"{page.name} has {int(headers[_TOO_LARGE]) >> 20} MB, more than {MAX_FILE_BYTES >> 20}: ask for smaller files"
+            raise DataError(words, cause="file_unreadable", evidence={"bytes": int(headers[_TOO_LARGE])}, connection=self._name)
+        reading = self._reading(page.body, headers.get("received_at"))
+        return reading.mapped(json.loads(headers.get("chain", "{}")), sequences=self._settings.sequence_numbers)
 
     def settled(self, stream: str, page: Page, *, accepted: bool, reason: str | None) -> None:  # noqa: ARG002
-        """Archives an accepted file; sets a refused one aside, with the reason beside it."""
-        if self._folder is None or page.name is None:
+        """Archives an accepted file; sets a refused one aside, with the reason beside it. Another file under its name is left alone."""
+        if page.name is None:
             return
-        path = self._folder / page.name
-        if not path.is_file() or path.read_bytes() != page.body:
-            return  # another file has come under this name: it is pulled next
-        moved = self._move(path, self._archive if accepted else self._quarantine)
-        if not accepted:
-            moved.with_name(moved.name + ".reason.txt").write_text((reason or "refused") + "\n", encoding="utf-8")
+        dropped = self._arrivals.find(page.name, self._signs)
+        if dropped is not None and dropped.place.read(dropped.file, MAX_FILE_BYTES) == page.body:
+            self._arrivals.settle(dropped, accepted=accepted, reason=reason)
 
-    def probe(self, *, now: datetime) -> Iterator[Finding]:  # noqa: ARG002
-        """Whether the folder can be read, files can be moved, and what waits there can be understood."""
-        if self._folder is None:
+    def probe(self, *, now: datetime) -> Iterator[Finding]:
+        """Whether the places can be read, files can be moved, and what waits there can be understood."""
+        if not self._arrivals.places:
             yield Finding("folder", ok=True, words="no folder is watched; files come by `tidegate ingest`")
             return
-        if not self._folder.is_dir():
-            yield Finding("folder", ok=False, words=f"{self._folder} is not there: create it or correct `folder`")
-            return
-        waiting = list(self._waiting())
-        yield Finding("folder", ok=True, words=f"{self._folder}: {len(waiting)} file(s) waiting")
-        for path in waiting[:1]:
-            try:
-                found = self.map(STREAM, self.page_of(path))
-                yield Finding("first file", ok=True, words=f"{path.name}: {found.records} records")
-            except DataError as error:
-                yield Finding("first file", ok=False, words=f"{path.name}: {error.detail}")
+        sound = True
+        for place in self._arrivals.places:
+            for finding in place.prove(self._settings.targets()):
+                sound = sound and finding.ok
+                yield finding
+        if sound:
+            yield from self._first_file(now)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Lets go of the server's session."""
+        self._arrivals.close()
 
-    def _waiting(self) -> list[Path]:
-        if self._folder is None:
-            return []
+    def _first_file(self, now: datetime) -> Iterator[Finding]:
+        waiting = self._waiting()
+        yield Finding("files", ok=True, words=f"{len(waiting)} file(s) waiting")
+        for dropped in waiting[:1]:
+            try:
+                body = dropped.place.read(dropped.file, MAX_FILE_BYTES) or b""
+                found = self._reading(body, now.astimezone(UTC).isoformat()).mapped({})
+                formats = sorted(
+                    {total.subject.rpartition(": ")[2].partition(",")[0] for total in found.control_totals if total.verdict == "parses"}
+                )
+                yield Finding("first file", ok=True, words=f"{dropped.file.name}: {', '.join(formats)}, {found.records} records")
+            except SourceError as error:
+                yield Finding("first file", ok=False, words=f"{dropped.file.name}: {error.detail}")
+
+    def _waiting(self) -> list[Dropped]:
+        """The files of all places, oldest first: so the days of an account come in their order."""
+        return sorted(self._arrivals.look(self._signs).complete, key=lambda each: (each.file.changed, each.file.name))
+
+    def _rested(self, cursor: Cursor | None) -> tuple[set[str], dict[str, list[int]]]:
+        """The paths of the files that have rested, and what is to be remembered of those that have not."""
+        look = self._arrivals.look(self._resting, (cursor or {}).get("growing"))
+        return {_path(each) for each in look.complete}, look.growing
+
+    def _after(self, chain: Mapping[str, Any], body: bytes, received: str) -> Mapping[str, Mapping[str, str]]:
+        """The chain after this file; one that is refused moves nothing. Whatever goes wrong is said when the page is mapped."""
         try:
-            files = [path for path in self._folder.glob(self._pattern) if path.is_file()]
-        except OSError as error:
-            raise TransientError(f"the folder {self._folder} can't be read: {error}", connection=self._name) from error
-        if not files and not self._folder.is_dir():
-            raise TransientError(f"the folder {self._folder} is not there", connection=self._name)
-        complete = [path for path in files if not path.name.startswith(".") and not path.name.lower().endswith(_UNFINISHED)]
-        return sorted(complete, key=lambda path: (path.stat().st_mtime_ns, path.name))
+            return self._reading(body, received, keep=True).followed(chain)
+        except Exception:
+            return chain
 
-    def _read(self, path: Path) -> bytes | None:
+    def _reading(self, body: bytes, received: str | None, *, keep: bool = False) -> Reading:
+        """The file read; what was read to move the chain is kept for the mapping that follows."""
+        key = (hashlib.sha256(body).hexdigest(), received or "")
+        found = self._readings.pop(key, None)
+        if found is None:
+            moment = datetime.fromisoformat(received) if received else None
+            found = read(body, self._owners, received=moment, schemas=self._schemas)
+        if keep:
+            while len(self._readings) >= READINGS_KEPT:
+                self._readings.pop(next(iter(self._readings)), None)
+            self._readings[key] = found
+        return found
+
+    def _tidy(self, dropped: Dropped, body: bytes, now: datetime) -> None:
+        """A file that was committed but not filed away, since we were stopped between the two, is filed away now."""
+        accepted, reason = True, None
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise DataError(f"{path.name} has more than {MAX_FILE_BYTES >> 20} MB", cause="file_unreadable", connection=self._name)
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None  # somebody took it away between listing and reading
+            self._reading(body, now.astimezone(UTC).isoformat())
+        except DataError as error:
+            accepted, reason = False, error.detail
+        self._arrivals.settle(dropped, accepted=accepted, reason=reason)
 
-    def _is_growing(self, path: Path, body: bytes) -> bool:
-        """Whether the file has no end yet and is young enough to be still on its way."""
-        if body.rstrip().endswith(b">") and b"</" in body[-200:] and body.rstrip()[-12:].endswith(b"Document>"):
-            return False
-        return time.time() - path.stat().st_mtime < self._settle_seconds
 
-    def _move(self, path: Path, folder: str) -> Path:
-        target = path.parent / folder
-        target.mkdir(exist_ok=True)
-        place = target / path.name
-        if place.exists():
-            place = target / f"{path.stem}.{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}{path.suffix}"
-        return path.replace(place)
+def _path(dropped: Dropped) -> str:
+    return f"{dropped.place.words}/{dropped.file.name}"

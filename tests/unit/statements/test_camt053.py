@@ -11,9 +11,7 @@ import pytest
 from sync.connections import LegalEntity
 from sync.errors import DataError
 from sync.ports import Mapped
-from sync.statements.camt import statements
-from sync.statements.facts import Owners, mapped, reckon
-from sync.statements.verdicts import newest
+from sync.statements import Owners, followed, mapped
 
 BERLIN = LegalEntity(code="DE01", name="Nordhafen GmbH", region="EMEA", currency="EUR", zone="Europe/Berlin")
 OWNERS = Owners("bank", "EMEA", {}, [BERLIN], None)
@@ -67,7 +65,7 @@ def test_both_versions_give_the_same_facts(version: str, namespace: bool) -> Non
     assert transaction["changed_at"] == datetime(2026, 3, 2, 19, 0, tzinfo=UTC)
     payment = result.frames["payment"].row(0, named=True)
     assert (payment["amount"], payment["status"], payment["reference"]) == (Decimal("60.5000"), "settled", "RF18")
-    assert [total.verdict for total in result.control_totals if total.agree] == ["balances"]
+    assert [total.verdict for total in result.control_totals if total.agree] == ["parses", "balances"]
     assert result.records == 4
 
 
@@ -96,17 +94,20 @@ def test_a_returned_payment_keeps_its_reason() -> None:
 def test_a_break_in_the_chain_is_a_verdict_of_its_own() -> None:
     """An opening balance that does not follow the last closing balance lands, and says so."""
     last = {IBAN: {"closing": "90.00", "date": "2026-02-27", "statement": "S-0"}}
-    totals = {total.verdict: total for total in read(document(entry("60.50")), last).control_totals}
+    result = read(document(entry("60.50")), last)
+    totals = {total.verdict: total for total in result.control_totals}
     assert totals["balances"].agree
     assert not totals["chains"].agree
     assert (totals["chains"].declared_amount, totals["chains"].computed_amount) == (Decimal("90.00"), Decimal("100.00"))
+    told = result.rejects.row(0, named=True)
+    assert (told["cause"], told["amount"], told["ordinal"]) == ("balance_chain", Decimal("10.0000"), result.records - 1)
+    assert json.loads(told["evidence"])["last"]["statement"] == "S-0"
+    assert result.frames["bank_transaction"].height == 1
 
 
 def test_an_older_statement_does_not_move_the_chain_back() -> None:
     """A late file follows nothing and is followed by nothing."""
-    chain = newest(
-        {IBAN: {"closing": "1", "date": "2026-03-09", "statement": "S-9"}}, [reckon(s) for s in statements(document(entry("60.50")))]
-    )
+    chain = followed({IBAN: {"closing": "1", "date": "2026-03-09", "statement": "S-9"}}, document(entry("60.50")), OWNERS)
     assert chain[IBAN]["date"] == "2026-03-09"
 
 
@@ -164,5 +165,5 @@ def test_a_batch_gives_one_transaction_and_its_payments() -> None:
 
 def test_the_chain_travels_with_the_page_as_json() -> None:
     """What the next statement must follow is plain JSON, so that a replay sees what the first reading saw."""
-    chain = newest({}, [reckon(s) for s in statements(document(entry("60.50")))])
+    chain = followed({}, document(entry("60.50")), OWNERS)
     assert json.loads(json.dumps(chain))[IBAN]["closing"] == "160.50"

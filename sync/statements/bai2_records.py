@@ -1,0 +1,134 @@
+"""The records of a BAI2 file: continuations joined, several on one line parted, a missing slash at the end no matter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sync.statements.model import refuse
+
+CODES = ("01", "02", "03", "16", "49", "88", "98", "99")
+# A slash ends a record, and may stand in a payer's text too: only what then reads as a record begins one.
+_NEXT = re.compile(
+    r"/\s*(?=01,[^,/]*,[^,/]*,\d|02,[^,/]*,[^,/]*,\d|03,[^,/]+,|16,\d{3},-?\d*,|88,|49,[+-]?\d+,\d+|98,[+-]?\d+,\d+,\d+|99,[+-]?\d+,\d+,\d+)"
+)
+_ZERO_FUNDS = {"S": 3, "V": 2}
+
+
+@dataclass(slots=True)
+class Record:
+    """A record and its continuations. `parts`: the text of each without its code."""
+
+    code: str
+    parts: list[str] = field(default_factory=list)
+    line: int = 0
+
+    @property
+    def physical(self) -> int:
+        """How many records it is by the format's own count."""
+        return len(self.parts)
+
+    def fields(self) -> list[str]:
+        """All fields, those of the continuations after the record's own."""
+        return [each.strip() for part in self.parts for each in part.split(",")]
+
+
+def records(lines: Iterable[str]) -> Iterator[Record]:
+    """The records in their order, each with its continuations. Refuses (file_unreadable) what is no record."""
+    current: Record | None = None
+    for number, line in enumerate(lines, start=1):
+        plain = line.strip().lstrip("\ufeff").strip("\x00\x1a \t")
+        if not plain:
+            continue
+        for piece in _NEXT.split(plain):
+            code, body = piece[:2], piece[3:]
+            if code not in CODES or piece[2:3] not in (",", "/", ""):
+                refuse("file_unreadable", f"line {number} is no BAI2 record", line=number, text=piece[:80])
+            body = body.rstrip().removesuffix("/")
+            if code != "88":
+                if current is not None:
+                    yield current
+                current = Record(code, [body], number)
+            elif current is None:
+                refuse("file_unreadable", f"line {number} continues no record", line=number, text=piece[:80])
+            else:
+                current.parts.append(body)
+    if current is not None:
+        yield current
+
+
+@dataclass(slots=True)
+class Summary:
+    """A type code of an `03` with its amount in minor units ('' where there is none) and its count of items."""
+
+    code: str
+    amount: str
+    count: str
+
+
+def summaries(record: Record) -> list[Summary]:
+    """What an `03` says behind account and currency: type, amount, count and funds type, again and again. A continuation may begin
+    a new one although the last one's count and funds type were left out.
+    """
+    found: list[Summary] = []
+    for index, part in enumerate(record.parts):
+        fields = [each.strip() for each in part.split(",")]
+        at = 2 if index == 0 else 0
+        while at < len(fields):
+            code = fields[at]
+            if not code:
+                at += 1
+                continue
+            amount = fields[at + 1] if at + 1 < len(fields) else ""
+            count = fields[at + 2] if at + 2 < len(fields) else ""
+            found.append(Summary(code, amount, count))
+            at = _after_funds(fields, at + 3)
+    return found
+
+
+def _after_funds(fields: list[str], at: int) -> int:
+    """The place behind the funds type at `at` and what belongs to it: three amounts for S, date and time for V, pairs for D."""
+    funds = fields[at].upper() if at < len(fields) else ""
+    if funds == "D":
+        pairs = fields[at + 1] if at + 1 < len(fields) else ""
+        return at + 2 + 2 * (int(pairs) if pairs.isascii() and pairs.isdigit() and len(pairs) < 4 else 0)
+    return at + 1 + _ZERO_FUNDS.get(funds, 0)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A `16`: type code, amount in minor units, funds type, the value date it names (YYMMDD), references and text."""
+
+    code: str
+    amount: str
+    funds: str
+    value_date: str | None
+    bank_reference: str
+    customer_reference: str
+    text: str
+
+
+def transaction(record: Record) -> Transaction:
+    """The fields of a `16`. What follows the two references is text, commas and slashes and continuations and all."""
+    fields: list[str] = []
+    rest: list[str] = []
+    at = -1
+    for part in record.parts:
+        if 0 <= at <= len(fields) - 2:
+            rest.append(part)
+            continue
+        fields += part.split(",")
+        at = _after_funds([each.strip() for each in fields], 2) if len(fields) > 2 else -1
+    at = _after_funds([each.strip() for each in fields], 2)
+    plain = [each.strip() for each in fields] + [""] * (at + 3)
+    funds = plain[2].upper()
+    return Transaction(
+        code=plain[0],
+        amount=plain[1],
+        funds=funds,
+        value_date=plain[3] or None if funds == "V" else None,
+        bank_reference=plain[at],
+        customer_reference=plain[at + 1],
+        text=" ".join([",".join(fields[at + 2 :]), *rest]).strip(),
+    )
