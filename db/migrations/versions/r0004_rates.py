@@ -4,8 +4,8 @@ from pathlib import Path
 
 from db.migrations import sql_file
 
-revision = "0005"
-down_revision = "0004"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
