@@ -27,6 +27,7 @@ SYSTEMS: dict[str, Kind] = {
     "bank_files": Kind("sync.systems.bank_files", "bank"),
     "tryton": Kind("sync.systems.tryton", "erp", ("update_collections",)),
     "flat_files": Kind("sync.systems.flat_files", "erp"),
+    "modern_treasury": Kind("sync.systems.modern_treasury", "treasury", ("publish_forecast",)),
     "ecb": Kind("sync.systems.ecb", "rates"),
 }
 """Name in the connections file -> its package, with `make_source(connection, landscape)` and, where it writes, `make_target`;

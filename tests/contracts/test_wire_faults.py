@@ -9,6 +9,7 @@ import pytest
 from tests.contracts.suite_wire import Wire, WireSuite
 from tests.contracts.test_ecb import Daily
 from tests.contracts.test_kyriba import CashFlows
+from tests.contracts.test_modern_treasury import ExpectedPayments
 from tests.contracts.test_salesforce import Contracts
 from tests.contracts.test_sap_s4 import Orders
 from tests.contracts.test_tryton import Invoices
@@ -16,6 +17,7 @@ from tests.contracts.test_tryton import Invoices
 SECRETS = {
     "SF_TEST_ID": "id", "SF_TEST_SECRET": "s3cret", "S4_TEST_USER": "TIDEGATE", "S4_TEST_PASSWORD": "s3cret",
     "KYRIBA_TEST_ID": "id", "KYRIBA_TEST_SECRET": "s3cret", "TRYTON_TEST_USER": "tidegate", "TRYTON_TEST_PASSWORD": "s3cret",
+    "MT_TEST_ORGANIZATION": "org-id", "MT_TEST_KEY": "s3cret",
 }  # fmt: skip
 
 
@@ -61,3 +63,12 @@ class TestTryton(WireSuite):
     def wire(self) -> Iterator[Wire]:
         with Invoices() as case:
             yield Wire(case, case.books.server, is_login=lambda asked: b"common.db.login" in asked.body)
+
+
+class TestModernTreasury(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with ExpectedPayments() as case:
+            yield Wire(
+                case, case.organisation.server, renews=False, refusal=b'{"errors":{"code":"invalid_key","message":"no","parameter":null}}'
+            )

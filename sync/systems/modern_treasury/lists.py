@@ -1,0 +1,108 @@
+"""Walking the organisation's lists page by page: from where, how a walk is taken up again, and when it goes round in circles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sync.errors import PermanentError, TransientError
+from sync.ports import Cursor
+from sync.systems.modern_treasury.answers import Listing
+from sync.systems.modern_treasury.client import Session
+from sync.systems.modern_treasury.settings import Settings
+from sync.systems.modern_treasury.wire import stamps
+
+PAGES_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list: its path, what is asked of it always, and its lower bound for a walk from `since` on. `by_stamp`: the bound is the records'
+    own update stamp, so that the next walk begins at the newest one met; else it is a day, and the next begins at the day of this one.
+    """
+
+    path: str
+    always: Mapping[str, str]
+    bound: Callable[[datetime, Settings], Mapping[str, str]]
+    by_stamp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A page of a walk and the cursor that is true once it is committed."""
+
+    listing: Listing
+    name: str
+    cursor: Cursor
+
+
+def _day(name: str, days: Callable[[Settings], int]) -> Callable[[datetime, Settings], Mapping[str, str]]:
+    return lambda since, settings: {name: (since.astimezone(UTC).date() - timedelta(days=days(settings))).isoformat()}
+
+
+def _stamp(since: datetime, settings: Settings) -> Mapping[str, str]:
+    asked = since.astimezone(UTC) - timedelta(minutes=settings.look_back_minutes)
+    return {"updated_at_lower_bound": f"{asked:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+# Only expected payments can be asked for by their change. What may still change of the others lies in a window that is read again.
+LISTS = {
+    "accounts": ListOf("internal_accounts", {}, lambda _since, _settings: {}),
+    "transactions": ListOf("transactions", {"posted": "true"}, _day("as_of_date_start", lambda s: s.transaction_reread_days)),
+    "expected_payments": ListOf("expected_payments", {}, _stamp, by_stamp=True),
+    "payment_orders": ListOf("payment_orders", {}, _day("created_at_start", lambda s: s.payment_reread_days)),
+    "incoming_payments": ListOf("incoming_payment_details", {}, _day("as_of_date_start", lambda s: s.payment_reread_days)),
+}
+
+
+def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Settings, *, now: datetime) -> Iterator[Step]:
+    """The pages of a list from the cursor on. Nothing is assumed of their order.
+
+    A walk that was broken off goes on at the list's own cursor; when that is no longer known, it begins anew. Raises TransientError when
+    a cursor or a page comes a second time.
+    """
+    held = dict(cursor or {})
+    since, began, top = (_moment(held.get(name), now) for name in ("since", "began", "top"))
+    after = str(held["after"]) if held.get("after") and began is not None else None
+    began = began if after is not None and began is not None else now
+    params = {**wanted.always, **(wanted.bound(since, settings) if since is not None else {})}
+    seen: set[str] = set() if after is None else {after}
+    for number in range(1, PAGES_MAX):
+        try:
+            page = session.listing(wanted.path, params, after=after)
+        except PermanentError as error:
+            if number > 1 or after is None or error.status not in (400, 404, 410, 422):
+                raise
+            after, began, top, seen = None, now, None, set()
+            page = session.listing(wanted.path, params)
+        _not_seen(page, seen)
+        top = max([*([top] if top is not None else []), *(min(stamp, now) for stamp in stamps(page.rows))], default=None)
+        name = f"{wanted.path.replace('_', ' ')} {number}"
+        if page.after is None:
+            reached = max((each for each in (since, top) if each is not None), default=None) if wanted.by_stamp else began
+            yield Step(page, name, {"since": _iso(reached)})
+            return
+        yield Step(page, name, {"since": _iso(since), "began": _iso(began), "top": _iso(top), "after": page.after})
+        after = page.after
+
+
+def _not_seen(page: Listing, seen: set[str]) -> None:
+    marks = [page.after] if page.after is not None else []
+    if page.rows.total:
+        marks.append(hashlib.sha256(page.answer.body).hexdigest())
+    for mark in marks:
+        if mark in seen:
+            raise TransientError(f"{page.answer.place}: the same page came twice; the list goes round in circles")
+        seen.add(mark)
+
+
+def _moment(text: Any, now: datetime) -> datetime | None:
+    """A stored moment, held to `now`: a wrong clock must not hide what changes from now on."""
+    return None if not text else min(datetime.fromisoformat(str(text)), now)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
