@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pickle
+from dataclasses import MISSING, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,6 +38,7 @@ class Journal:
             world = pickle.load(file) if made_by == FORMAT else None
         if not isinstance(world, World):
             raise TypeError(f"{self._snapshot} was made by another version of the sandbox; remove its folder to begin anew")
+        world.__dict__ = {**_as_new(), **world.__dict__}
         for line in self._lines():
             if line["seq"] > world.journal_seq:
                 apply(world, line)
@@ -89,6 +91,11 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _as_new() -> dict[str, Any]:
+    """What a world has that was snapshotted before it was thought of: nothing yet."""
+    return {one.name: one.default_factory() for one in fields(World) if one.default_factory is not MISSING}
 
 
 def apply(world: World, line: dict[str, Any]) -> None:

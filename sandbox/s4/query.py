@@ -1,4 +1,4 @@
-"""OData V2 $filter and $orderby over typed values."""
+"""$filter and $orderby of OData V2 and V4 over typed values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Value = Callable[[World, Any], Any]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<moment>datetimeoffset'[^']*')|(?P<day>datetime'[^']*')|(?P<clock>time'[^']*')|(?P<guid>guid'[^']*')"
-    r"|(?P<string>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?[mMdDfFlL]?)|(?P<name>[A-Za-z_][A-Za-z0-9_/]*)"
+    r"|(?P<string>'(?:[^']|'')*')|(?P<iso>\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?Z)?)|(?P<number>-?\d+(?:\.\d+)?[mMdDfFlL]?)|(?P<name>[A-Za-z_][A-Za-z0-9_/]*)"
     r"|(?P<sign>[(),]))"
 )
 
@@ -146,8 +146,8 @@ def literal(kind: str, text: str) -> Any:
     """The value of a literal token. BadQuery when it is none."""
     if kind == "string":
         return text[1:-1].replace("''", "'")
-    if kind in ("moment", "day"):
-        inner = text[text.index("'") + 1 : -1].replace("Z", "+00:00")
+    if kind in ("moment", "day", "iso"):
+        inner = (text if kind == "iso" else text[text.index("'") + 1 : -1]).replace("Z", "+00:00")
         try:
             moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", inner))
         except ValueError:

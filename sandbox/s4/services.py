@@ -1,91 +1,39 @@
 """The OData services of an S/4HANA host: which entity sets, which properties, read from which records of the world.
 
 Property names and types are those of SAP's own metadata; a test holds them to it. The credit service has no public
-metadata; its names follow SAP's generated proxies (CreditManagementAccount).
+metadata; its names follow SAP's generated proxies (CreditManagementAccount). Deliveries and journal lines: see their files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from functools import cache
 from typing import Any
 
 from sandbox.records import Entity, Field, Getter, fields
+from sandbox.s4.define import (
+    BROKEN,
+    UNKNOWN_CUSTOMER,
+    EntitySet,
+    attribute,
+    constant,
+    day,
+    flag,
+    money,
+    of_entity,
+    stamped,
+    text,
+    touch,
+)
+from sandbox.s4.journal import journal
+from sandbox.s4.logistics import deliveries
 from sandbox.s4.rows import cube_rows
 from sandbox.world.engine import World
 from sandbox.world.model import Customer, Invoice, Order
 from sandbox.world.reference import LEGAL_ENTITIES
 
-UNKNOWN_CUSTOMER = "99999999"
-BROKEN: dict[str, Any] = {
-    "bad_amount": "1.234,5x", "bad_currency": "XXQ", "missing_key": "", "unknown_customer": UNKNOWN_CUSTOMER,
-    "bad_date": "/Date(31022026)/x",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class EntitySet:
-    """An entity set of a service; `keys` in the order of the metadata, `items` what `$expand` can bring along."""
-
-    service: str
-    entity: Entity
-    type: str
-    keys: tuple[str, ...]
-    items: Mapping[str, EntitySet]
-    children: Callable[[World, Any], Iterable[Any]] | None = None
-    etag: bool = False
-
-
-def attribute(name: str) -> Getter:
-    """Reads an attribute as it is."""
-    return lambda _, row: getattr(row, name)
-
-
-def constant(value: Any) -> Getter:
-    """The same for every record."""
-    return lambda _w, _r: value
-
-
-def text(name: str, length: int, get: Getter | None = None, *, of: str = "") -> Field:
-    """A string property; `of` names the attribute it is read from."""
-    return Field(name, "Edm.String", get or attribute(of), length)
-
-
-def day(name: str, get: Getter) -> Field:
-    """A date property."""
-    return Field(name, "Edm.DateTime", get)
-
-
-def money(name: str, get: Getter) -> Field:
-    """An amount property."""
-    return Field(name, "Edm.Decimal", get)
-
-
-def flag(name: str, get: Getter) -> Field:
-    """A boolean property."""
-    return Field(name, "Edm.Boolean", get)
-
-
-def of_entity(name: str) -> Getter:
-    """Reads an attribute of the record's legal entity."""
-    return lambda _, row: getattr(LEGAL_ENTITIES[row.entity], name)
-
-
-def stamped(attr: str = "changed_at") -> Callable[[Any], datetime]:
-    """The stamp of a record."""
-    return lambda row: getattr(row, attr)
-
-
-def touch(*attrs: str) -> Callable[[Any, datetime], None]:
-    """Sets stamps of a record."""
-
-    def set_stamp(row: Any, now: datetime) -> None:
-        for attr in attrs:
-            setattr(row, attr, now)
-
-    return set_stamp
+__all__ = ["BROKEN", "UNKNOWN_CUSTOMER", "EntitySet", "entity_of", "services"]
 
 
 def _terms(_: World, row: Any) -> str:
@@ -99,7 +47,7 @@ def _invoice_terms(world: World, row: Any) -> str:
 @cache
 def services(host: str) -> dict[str, dict[str, EntitySet]]:
     """The services of a host: name -> entity set name -> definition."""
-    sets = (*_partners(host), *_orders(host), *_billing(host), _cube(host), _credit(host))
+    sets = (*_partners(host), *_orders(host), *_billing(host), *deliveries(host), _cube(host), journal(host), _credit(host))
     found: dict[str, dict[str, EntitySet]] = {}
     for one in sets:
         found.setdefault(one.service, {})[one.entity.name] = one
@@ -196,7 +144,7 @@ def _orders(host: str) -> tuple[EntitySet, ...]:
             text("DeliveryBlockReason", 2, of="block"), text("CustomerPaymentTerms", 4, _invoice_terms),
             text("OverallSDProcessStatus", 1, done), text("TotalCreditCheckStatus", 1, of="credit_status"),
             text("OverallTotalDeliveryStatus", 1, of="delivery_status"),
-            text("SalesDocApprovalStatus", 1, constant("")), text("OverallSDDocumentRejectionSts", 1, constant("A")),
+            text("SalesDocApprovalStatus", 1, lambda w, o: w.approvals.get(o.number, "")), text("OverallSDDocumentRejectionSts", 1, constant("A")),
         ),
         breakable={"missing_key": "SalesOrder", "bad_amount": "TotalNetAmount", "bad_currency": "TransactionCurrency",
                    "unknown_customer": "SoldToParty", "bad_date": "CreationDate"},

@@ -116,6 +116,13 @@ def return_payment(world: World, payment: str | None = None) -> dict[str, Any]:
     return {"payment": key, "invoices": [number for number, _ in world.payments[key].applications]}
 
 
+def request_approval(world: World, order: str) -> dict[str, Any]:
+    """An order now waits for the approval of a colleague."""
+    world.orders[order].changed_at = world.now
+    world.approvals[order] = "A"
+    return {"order": order}
+
+
 def dispute(world: World, invoice: str | None = None) -> dict[str, Any]:
     """A customer contests an open invoice."""
     key = invoice or _first(i.number for i in world.invoices.values() if i.open > 0 and not i.disputed and not i.in_payment)
@@ -195,5 +202,5 @@ def _first(keys: Any) -> str:
 ACTS: dict[str, Act] = {
     "new_contract": new_contract, "activate_contract": activate_contract, "deliver": deliver, "invoice": invoice,
     "pay": pay, "return_payment": return_payment, "dispute": dispute, "change_limit": change_limit, "bulk": bulk,
-    "link_account": link_account, "unlink_account": unlink_account,
+    "request_approval": request_approval, "link_account": link_account, "unlink_account": unlink_account,
 }  # fmt: skip

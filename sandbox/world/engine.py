@@ -71,6 +71,8 @@ class World:
     writes: list[Write] = field(default_factory=list)
     write_index: dict[tuple[str, ...], int] = field(default_factory=dict)
     journal_seq: int = 0
+    approvals: dict[str, str] = field(default_factory=dict)
+    """Order -> its approval status: A in approval, B released, C rejected."""
 
     def count(self, name: str, start: int = 0) -> int:
         """The next number of a series that begins after `start`."""

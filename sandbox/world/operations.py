@@ -133,6 +133,20 @@ def update_order(world: World, *, host: str, number: str, changes: dict[str, str
     return {"SalesOrder": number, **_blocks(order)}
 
 
+@operation
+def answer_approval(world: World, *, host: str, number: str, approved: bool, request_id: str = "") -> dict[str, Any]:
+    """Releases or rejects the approval request of a sales order. Refused when it waits for none."""
+    order = _order(world, host, number)
+    before = {"SalesDocApprovalStatus": world.approvals.get(number, "")}
+    if before["SalesDocApprovalStatus"] != "A":
+        raise Refused("V1/801", f"Sales order {number} is not in approval")
+    world.approvals[number] = "B" if approved else "C"
+    order.changed_at = world.now
+    after = {"SalesDocApprovalStatus": world.approvals[number]}
+    log_write(world, (host, "approve" if approved else "reject", "A_SalesOrder", number), before, after, request_id)
+    return {"SalesOrder": number, **after}
+
+
 def _order(world: World, host: str, number: str) -> Order:
     order = world.orders.get(number)
     if order is None or order.host != host:

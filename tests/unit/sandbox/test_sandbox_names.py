@@ -10,7 +10,9 @@ import pytest
 from sandbox.s4.services import EntitySet, services
 
 SPECS = Path(__file__).parents[4] / "shared" / "contracts" / "specs"
-NAMED = [(name, one) for name, sets in services("sap-emea").items() for one in sets.values() if name != "API_CRDTMBUSINESSPARTNER"]
+UNPUBLISHED = {"API_CRDTMBUSINESSPARTNER", "API_OUTBOUND_DELIVERY_SRV", "API_GLACCOUNTLINEITEM"}
+"""Services whose metadata is not at hand: their names are those of public clients, which no file here can prove."""
+NAMED = [(name, one) for name, sets in services("sap-emea").items() for one in sets.values() if name not in UNPUBLISHED]
 
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason="../shared/contracts/specs is not here")
