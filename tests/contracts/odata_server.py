@@ -1,4 +1,6 @@
-"""A scripted S/4HANA host on a real socket: OData V2 reads over plain dictionaries, pages of two, basic authentication."""
+"""A scripted S/4HANA host on a real socket: OData reads over plain dictionaries, pages of two, basic authentication. It speaks V2, or V4
+for sales orders; it counts and links, or knows no paging at all, or heeds no condition.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,13 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from sync.connections import Connection, Landscape, LegalEntity
-from sync.systems.sap_s4.wire import ADDRESSES, DESCRIBED, EntitySet
+from sync.systems.sap_s4.journal import journal_set
+from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.wire import ADDRESSES, DELIVERIES, DESCRIBED, EntitySet
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
 
 PAGE = 2
@@ -19,8 +23,12 @@ BASIC = "Basic " + base64.b64encode(b"TIDEGATE:s3cret").decode()
 LANDSCAPE = Landscape(legal_entities=(LegalEntity(code="DE01", name="Meridian", region="EMEA", currency="EUR", company_code="1010"),))
 CREDIT = EntitySet("API_CRDTMBUSINESSPARTNER", "CreditManagementAccount", ("BusinessPartner", "CreditSegment", "CreditLimitAmount"),
                    ("CreditSegmentCurrency", "CreditAccountIsBlocked", "CreditLimitLastChangeDate"))  # fmt: skip
+JOURNAL = journal_set(Settings(base_url="https://s4", region="EMEA"))
+ALL = (*DESCRIBED, DELIVERIES, CREDIT, JOURNAL)
+V4_ROOT = "/sap/opu/odata4/sap/api_salesorder/srvd_a2x/sap/salesorder/0001"
 _DATE = re.compile(r"/Date\((-?\d+)(?:\+0000)?\)/")
-_LITERAL = re.compile(r"datetime(?:offset)?'([^']*)'")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?")
+_LITERAL = re.compile(r"datetime(?:offset)?'([^']*)'|(?<!['\w])(\d{4}-\d\d-\d\d(?:T[\d:.]+Z)?)")
 
 
 def v2(at: datetime) -> str:
@@ -37,10 +45,12 @@ class Host:
     """The host: records by entity set; `hook` may answer a request before it is looked at."""
 
     def __init__(self) -> None:
-        self.records: dict[str, list[dict[str, Any]]] = {one.name: [] for one in (*DESCRIBED, CREDIT)}
+        self.records: dict[str, list[dict[str, Any]]] = {one.name: [] for one in ALL}
         self.without: set[str] = {ADDRESSES.name}
         self.removed: set[str] = set()
         self.repeating = False
+        self.paging: Literal["server", "none", "deaf"] = "server"
+        """`none`: no count, no links, $top is not heeded; `deaf`: conditions are not heeded, only $skip and $top are."""
         self.hook: Callable[[Asked], Reply | None] = lambda _: None
         self.server = ScriptedServer(self.answer)
 
@@ -59,13 +69,32 @@ class Host:
             return hooked
         if asked.headers.get("authorization") != BASIC:
             return Reply(b"<html>Logon failed</html>", 401, "text/html")
+        if asked.path.startswith(V4_ROOT):
+            return self._v4(asked, asked.path.removeprefix(V4_ROOT + "/"))
         service, _, name = asked.path.removeprefix(ROOT + "/").partition("/")
         if name == "$metadata":
-            return Reply(self._metadata(service), 200, "application/xml")
+            return Reply(self._metadata(service.partition(";")[0]), 200, "application/xml")
+        if name not in self.records:
+            return Reply(b"<html>Not Found</html>", 404, "text/html")
         return self._list(asked, name)
 
+    def _v4(self, asked: Asked, name: str) -> Reply:
+        if name == "$metadata":
+            return Reply(
+                self._metadata("API_SALES_ORDER_SRV").replace(b"A_SalesOrder", b"SalesOrder").replace(b"/02/edm", b"/ns/edm"),
+                200,
+                "application/xml",
+            )
+        rows, following, total = self._rows(asked, f"A_{name}")
+        body: dict[str, Any] = {"@odata.context": f"$metadata#{name}", "value": rows}
+        if self.paging == "server":
+            body["@odata.count"] = total
+        if following is not None:
+            body["@odata.nextLink"] = f"{name}?{urlencode(following)}"
+        return reply_json(body)
+
     def _metadata(self, service: str) -> bytes:
-        sets = [one for one in (*DESCRIBED, CREDIT) if one.service == service and one.name not in self.without]
+        sets = [one for one in ALL if one.service == service and one.name not in self.without]
         types = "".join(
             f'<EntityType Name="{one.name}Type">'
             + "".join(f'<Property Name="{name}" Type="Edm.String"/>' for name in (*one.needed, *one.wanted) if name not in self.removed)
@@ -77,24 +106,44 @@ class Host:
         return f'<Schema xmlns="http://schemas.microsoft.com/ado/2008/09/edm">{types}<EntityContainer>{holders}</EntityContainer></Schema>'.encode()
 
     def _list(self, asked: Asked, name: str) -> Reply:
+        rows, following, total = self._rows(asked, name)
+        body: dict[str, Any] = {"results": rows}
+        if self.paging == "server":
+            body["__count"] = str(total)
+        if following is not None:
+            body["__next"] = f"{self.server.url}{asked.path}?{urlencode(following)}"
+        return reply_json({"d": body})
+
+    def _rows(self, asked: Asked, name: str) -> tuple[list[dict[str, Any]], dict[str, str] | None, int]:
+        """The page's records, the query of the next one, and how many there are in all."""
         query = dict(asked.query)
-        rows = [row for row in self.records[name] if _holds(query.get("$filter", "True"), row)]
+        condition = "True" if self.paging == "deaf" else query.get("$filter", "True")
+        rows = [row for row in self.records[name] if _holds(condition, row)]
         rows.sort(key=lambda row: [_plain(row.get(part, "")) for part in query.get("$orderby", "").split(",") if part])
         total = len(rows)
+        if self.paging == "none":
+            return rows, None, total
         rows = rows[int(query.get("$skip", 0)) :][: int(query.get("$top", 10**6))]
+        if self.paging == "deaf":
+            return rows, None, total
         at = int(query.get("$skiptoken", 0))
-        body: dict[str, Any] = {"results": rows[at : at + PAGE], "__count": str(total)}
-        if self.repeating and body["results"]:
-            body["__next"] = f"{self.server.url}{asked.path}?{urlencode(query)}"
-        elif at + PAGE < len(rows):
-            body["__next"] = f"{self.server.url}{asked.path}?{urlencode({**query, '$skiptoken': str(at + PAGE)})}"
-        return reply_json({"d": body})
+        page = rows[at : at + PAGE]
+        if self.repeating and page:
+            return page, query, total
+        return page, {**query, "$skiptoken": str(at + PAGE)} if at + PAGE < len(rows) else None, total
 
 
 def _plain(value: Any) -> Any:
     """A value in a form that compares with a literal's."""
-    found = _DATE.fullmatch(value) if isinstance(value, str) else None
-    return datetime.fromtimestamp(int(found[1]) / 1000, UTC).isoformat() if found else value
+    if not isinstance(value, str):
+        return value
+    found = _DATE.fullmatch(value)
+    if found:
+        return datetime.fromtimestamp(int(found[1]) / 1000, UTC).isoformat()
+    if _ISO.fullmatch(value):
+        at = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
+    return value
 
 
 def _holds(condition: str, row: dict[str, Any]) -> bool:
@@ -106,7 +155,7 @@ def _holds(condition: str, row: dict[str, Any]) -> bool:
         return f" L{len(literals) - 1}L "
 
     def moment(found: re.Match[str]) -> str:
-        at = datetime.fromisoformat(found[1].replace("Z", "+00:00"))
+        at = datetime.fromisoformat((found[1] or found[2]).replace("Z", "+00:00"))
         return keep(repr((at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()))
 
     text = _LITERAL.sub(moment, condition)

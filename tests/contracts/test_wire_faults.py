@@ -12,6 +12,7 @@ from tests.contracts.test_kyriba import CashFlows
 from tests.contracts.test_modern_treasury import ExpectedPayments
 from tests.contracts.test_salesforce import Contracts
 from tests.contracts.test_sap_s4 import Orders
+from tests.contracts.test_sap_s4_more import DeliveriesOf, V4Orders
 from tests.contracts.test_tryton import Invoices
 
 SECRETS = {
@@ -41,6 +42,20 @@ class TestSapS4(WireSuite):
     @pytest.fixture
     def wire(self) -> Iterator[Wire]:
         with Orders() as case:
+            yield Wire(case, case.host.server, renews=False)
+
+
+class TestSapS4V4(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with V4Orders() as case:
+            yield Wire(case, case.host.server, renews=False)
+
+
+class TestSapS4Deliveries(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with DeliveriesOf() as case:
             yield Wire(case, case.host.server, renews=False)
 
 

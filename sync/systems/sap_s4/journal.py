@@ -14,13 +14,14 @@ from sync.ports import Cursor, Page
 from sync.systems.sap_s4.absence import missing
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.odata import text
-from sync.systems.sap_s4.pages import NOTHING, by_document, page, with_last
+from sync.systems.sap_s4.pages import NOTHING, by_document, page, values_of, with_last
 from sync.systems.sap_s4.postings import CUSTOMERS
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Query
-from sync.systems.sap_s4.wire import JOURNAL_NEEDED, JOURNAL_WANTED, EntitySet
+from sync.systems.sap_s4.wire import JOURNAL_NEEDED, JOURNAL_WANTED, EntitySet, read_moment
 
+STAMPS = ("LastChangeDateTime", "CreationDateTime")
 ORDER = "CompanyCode,FiscalYear,AccountingDocument,LedgerGLLineItem"
 
 
@@ -44,12 +45,15 @@ class Journal:
         if missing(self._session, self._set, cursor):
             yield page(self._set, NOTHING, {"absent_at": now.astimezone(UTC).isoformat()}, now, last=True)
             return
-        mark = {"since": now.astimezone(UTC).isoformat()}
-        query = Query(self._set, ORDER, by_document, " and ".join(self._conditions(cursor, now)))
+        reached = min(datetime.fromisoformat(cursor["since"]), now) if cursor and "since" in cursor else None
+        query = Query(self._set, ORDER, by_document, " and ".join(self._conditions(reached, now)))
         for got, last in with_last(self._reader.read(query)):
-            yield page(self._set, got.body, mark if last else None, now, last=last)
+            told = (read_moment(value) for name in STAMPS for (value,) in values_of(got.split.records, name))
+            reached = max((at for at in (reached, *(min(at, now) for at in told if at)) if at), default=None)
+            mark = {"since": (reached or now).astimezone(UTC).isoformat()} if last else None
+            yield page(self._set, got.body, mark, now, last=last)
 
-    def _conditions(self, cursor: Cursor | None, now: datetime) -> list[str]:
+    def _conditions(self, reached: datetime | None, now: datetime) -> list[str]:
         dialect = self._session.dialect(self._set)
         fields, _ = self._session.chosen(self._set)
         found = [f"({' or '.join(f'Ledger eq {text(ledger)}' for ledger in self._settings.ledgers)})"] if self._settings.ledgers else []
@@ -57,11 +61,11 @@ class Journal:
             found.append(f"({' or '.join(f'CompanyCode eq {text(code)}' for code in self._settings.company_codes)})")
         if "FinancialAccountType" in fields:
             found.append(f"FinancialAccountType ne '{CUSTOMERS}'")
-        stamps = [name for name in ("LastChangeDateTime", "CreationDateTime") if name in fields]
-        if cursor is None or "since" not in cursor:
+        stamps = [name for name in STAMPS if name in fields]
+        if reached is None:
             day = now.astimezone(self._zone).date() - timedelta(days=self._settings.journal_days)
             return [*found, f"PostingDate ge {dialect.midnight(day)}"]
-        since = min(datetime.fromisoformat(cursor["since"]), now) - timedelta(minutes=self._settings.look_back_minutes)
+        since = reached - timedelta(minutes=self._settings.look_back_minutes)
         if stamps:
             return [*found, f"({' or '.join(f'{name} ge {dialect.moment(since)}' for name in stamps)})"]
         day = since.astimezone(self._zone).date() - timedelta(days=self._settings.look_back_days)

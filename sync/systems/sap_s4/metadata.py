@@ -55,7 +55,7 @@ def _read(schema: Any, types: dict[str, Any], sets: dict[str, str], actions: dic
         elif tag == "EntitySet":
             sets[name] = element.attrib.get("EntityType", "").rpartition(".")[2]
         elif tag == "FunctionImport":
-            actions[name.lower()] = name
+            actions.setdefault(name.lower(), name)
         elif tag == "Action":
             actions[name.lower()] = f"{schema.attrib.get('Namespace', '')}.{name}"
 

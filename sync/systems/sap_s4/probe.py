@@ -10,15 +10,18 @@ from sync.connections import Connection
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError
 from sync.http import wall_clock
 from sync.ports import Finding
+from sync.systems.sap_s4.absence import is_absent
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.credit import credit_set
+from sync.systems.sap_s4.journal import journal_set
 from sync.systems.sap_s4.odata import listing
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import BILLING, COMPANIES, CUSTOMERS, ITEMS, ORDERS, PARTNERS, RENAMED, EntitySet
+from sync.systems.sap_s4.wire import BILLING, COMPANIES, CUSTOMERS, DELIVERIES, ITEMS, ORDERS, PARTNERS, RENAMED, EntitySet
 
 SKEW_SECONDS = 60
-_STREAM_OF = {PARTNERS: "customers", CUSTOMERS: "customers", COMPANIES: "customers", ORDERS: "sales_orders", BILLING: "billing_documents",
-              ITEMS: "accounting_items"}  # fmt: skip
+NEEDED = {PARTNERS: "customers", CUSTOMERS: "customers", COMPANIES: "customers", ORDERS: "sales_orders", BILLING: "billing_documents",
+          ITEMS: "accounting_items"}  # fmt: skip
+"""Set -> the stream that can't do without it."""
 
 
 def probe(connection: Connection, settings: Settings, session: Session, *, now: datetime) -> Iterator[Finding]:
@@ -27,12 +30,17 @@ def probe(connection: Connection, settings: Settings, session: Session, *, now: 
     """
     del now
     told_clock = False
-    for entity_set in (*_STREAM_OF, credit_set(settings)):
-        if not connection.stream(_STREAM_OF.get(entity_set, "credit_accounts")).enabled:
+    optional = {DELIVERIES: "deliveries", journal_set(settings): "journal_lines"}
+    for entity_set, stream in {**NEEDED, credit_set(settings): "credit_accounts", **optional}.items():
+        if not connection.stream(stream).enabled:
             continue
         try:
             words = _readable(session, entity_set)
         except SourceError as error:
+            if entity_set in optional and isinstance(error, PermanentError) and is_absent(error):
+                words = f"{explained(error, entity_set, session)}; without it the stream {stream} stays empty"
+                yield Finding(entity_set.path, ok=True, words=words)
+                continue
             yield Finding(entity_set.path, ok=False, words=explained(error, entity_set, session))
             if isinstance(error, AuthError | QuotaError) or (error.status is None and not isinstance(error, PermanentError)):
                 return  # what stopped this one stops them all

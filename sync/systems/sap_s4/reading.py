@@ -19,6 +19,7 @@ PAGES_MAX = 100_000
 BATCH_FROM = 3
 """So many reads and more go as one $batch: the first one costs a token too."""
 BATCH_MAX = 40
+NOT_IMPLEMENTED = 501
 _NO_BATCH: set[tuple[str, str]] = set()
 """(connection, service) of hosts that have refused a $batch: this process does not try again."""
 
@@ -126,7 +127,7 @@ class Reader:
         except (AuthError, QuotaError):
             raise
         except SourceError as error:
-            if not isinstance(error, TransientError) or error.status is None:
+            if not isinstance(error, TransientError) or error.status in (None, NOT_IMPLEMENTED):
                 with self._lock:
                     _NO_BATCH.add((self._session.name, service))
             return nothing

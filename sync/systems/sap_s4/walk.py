@@ -83,11 +83,13 @@ class Walk:
         taken = len(got.split.records)
         self._linked = self._linked or got.following is not None
         silent = got.count is None and not self._linked
-        if silent and self._nothing_new(got):
+        digest = _digest(got.split)
+        again = got.last is not None and digest in self._seen
+        deaf = again and taken >= self._page_size and self._mode == "position" and self.position != self._query.start
+        if silent and self._nothing_new(got) and not deaf:
             self.done = True
             return False
-        digest = _digest(got.split)
-        if got.last is not None and digest in self._seen:
+        if again:
             self._change_over(got)
             return False
         self._seen.add(digest)
