@@ -1,7 +1,7 @@
 """Which Salesforce account is which SAP customer is which bank counterparty: set-based matching into parties.
 
 An ERP customer is a party of its own per region and number. A CRM account is matched by the ERP number it carries, else by name and
-country if that fits exactly one party. A bank counterparty is whose invoice it names when it pays. What fits more than one party is
+country if that fits exactly one party; one that was merged into another follows it. A bank counterparty is whose invoice it names when it pays. What fits more than one party is
 left unlinked and becomes an exception; what a person confirmed is never touched.
 """
 
@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from db.engine import Writing
-from sync import quarantine
+from sync import merges, quarantine
 from sync.connections import Landscape
 from sync.promotion_batch import REJECTED
 from sync.systems.registry import names_of
@@ -44,11 +44,12 @@ def resolve(conn: Writing, landscape: Landscape, *, now: datetime) -> Resolved:
     _forget_outdated(conn, crm)
     by_number = _crm_by_number(conn, crm, now)
     by_name = _crm_by_name(conn, crm, now)
+    by_merge = merges.follow(conn, crm, mark=_MARK, now=now)
     ambiguous = _ambiguous(conn, landscape, crm, now)
     _close_settled(conn, now)
     bank_links = _banks(conn, banks, now)
     _payers(conn, banks)
-    return Resolved(parties, links + by_number + by_name, ambiguous, bank_links)
+    return Resolved(parties, links + by_number + by_name + by_merge, ambiguous, bank_links)
 
 
 def _erp(conn: Writing, not_erp: Sequence[str], now: datetime) -> tuple[int, int]:
@@ -109,7 +110,7 @@ def _forget_outdated(conn: Writing, crm: Sequence[str]) -> None:
         sa.text(
             "delete from canonical.identity_link l using canonical.customer c, canonical.party p"
             " where l.source = c.source and l.source_key = c.source_key and p.id = l.party_id and l.source = any(:crm)"
-            " and l.confirmed_by is null and coalesce(c.erp_number, '') <> ''"
+            " and l.confirmed_by is null and not (l.matched_by = 'merged' and c.is_deleted) and coalesce(c.erp_number, '') <> ''"
             " and ltrim(c.erp_number, '0') is distinct from ltrim(p.number, '0')"
         ),
         {"crm": list(crm)},

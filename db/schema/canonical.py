@@ -80,6 +80,8 @@ customer = _entity(
     indexes=(("number",),),
 )
 
+customer_merge = _entity("customer_merge", text("into_key"))
+
 opportunity = _entity(
     "opportunity",
     text("name", null=True),
@@ -351,7 +353,7 @@ identity_link = sa.Table(
 ENTITIES: dict[str, sa.Table] = {
     table.name: table
     for table in (
-        customer, opportunity, quote, contract, sales_order, delivery, invoice, payment, payment_application,
+        customer, customer_merge, opportunity, quote, contract, sales_order, delivery, invoice, payment, payment_application,
         outgoing_payment, credit_limit, bank_account, bank_balance, bank_transaction, forecast_item, gl_posting,
         fx_rate, collection_status,
     )

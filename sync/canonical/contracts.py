@@ -64,6 +64,15 @@ class Customer(Contract):
     owner: str | None = None
 
 
+class CustomerMerge(Contract):
+    """Two customers became one: what was known under `source_key` is known under `into_key` now, in the same source."""
+
+    entity = "customer_merge"
+    domain = "sales"
+    authority = "CRM"
+    into_key: Key
+
+
 class Opportunity(Contract):
     entity = "opportunity"
     domain = "sales"
@@ -361,7 +370,7 @@ class CollectionStatus(Contract):
 CONTRACTS: dict[str, type[Contract]] = {
     model.entity: model
     for model in (
-        Customer, Opportunity, Quote, SalesContract, SalesOrder, Delivery, Invoice, Payment, PaymentApplication,
+        Customer, CustomerMerge, Opportunity, Quote, SalesContract, SalesOrder, Delivery, Invoice, Payment, PaymentApplication,
         OutgoingPayment, CreditLimit, BankAccount, BankBalance, BankTransaction, ForecastItem, GlPosting, FxRate, CollectionStatus,
     )
 }  # fmt: skip

@@ -122,3 +122,42 @@ def test_a_bank_counterparty_is_whose_invoice_it_names(engine: sa.Engine, clock:
     with reading(engine) as conn:
         rows = dict(tuple(row) for row in conn.execute(sa.text("select source_key, customer_key from canonical.payment")))
     assert rows == {"T1": "IBAN1", "T2": None}
+
+
+def merge(loser: str, winner: str) -> dict[str, Any]:
+    """A CRM record whose account was merged into another."""
+    gone = customer(loser, 2, is_deleted=True)
+    return {"rows": [gone, {"entity": "customer_merge", "source_key": loser, "source_version": 2, "into_key": winner}]}
+
+
+def test_a_merged_account_follows_the_one_that_lives_on(engine: sa.Engine, clock: FixedClock) -> None:
+    """The loser's links lead to the winner's party, over two merges too; a winner without a number takes over its loser's party."""
+    put(engine, clock, "sap-emea", "customers", customer("1"), customer("2"))
+    put(
+        engine, clock, "crm", "customers",
+        customer("A1", erp_number="1"), customer("A2", erp_number="2"), customer("A3", name="Nobody"),
+        customer("B1", erp_number="1"), customer("B2", name="Plain"),
+    )  # fmt: skip
+    resolve(engine, clock)
+    put(engine, clock, "crm", "customers", merge("A3", "A2"), merge("A2", "A1"), merge("B1", "B2"))
+    assert resolve(engine, clock).links == 3
+    found = links(engine)
+    assert {key: found["crm", key] for key in ("A1", "A2", "A3")} == {
+        "A1": ("EMEA:1", "erp_number"),
+        "A2": ("EMEA:1", "merged"),
+        "A3": ("EMEA:1", "merged"),
+    }
+    assert found["crm", "B2"] == ("EMEA:1", "merged")
+    assert resolve(engine, clock).links == 0
+
+
+def test_a_persons_link_stays_after_a_merge(engine: sa.Engine, clock: FixedClock) -> None:
+    """What a person confirmed about the loser is not touched; merges in a circle end."""
+    put(engine, clock, "sap-emea", "customers", customer("1"), customer("2"))
+    put(engine, clock, "crm", "customers", customer("A1", erp_number="1"), customer("A2", erp_number="2"))
+    resolve(engine, clock)
+    with writing(engine) as conn:
+        conn.execute(sa.text("update canonical.identity_link set confirmed_by = 'ann' where source_key = 'A2'"))
+    put(engine, clock, "crm", "customers", merge("A2", "A1"), merge("X", "Y"), merge("Y", "X"))
+    resolve(engine, clock)
+    assert links(engine)["crm", "A2"][0] == "EMEA:2"

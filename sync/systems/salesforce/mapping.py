@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from sync.canonical.contracts import Customer, Opportunity, Quote, SalesContract, SalesOrder
+from sync.canonical.contracts import Customer, CustomerMerge, Opportunity, Quote, SalesContract, SalesOrder
 from sync.ports import GONE_SCHEMA, Complete, Mapped, Page, no_rejects
 from sync.systems.salesforce.settings import Settings
 from sync.systems.salesforce.sheet import CsvSheet, JsonSheet, Sheet
@@ -128,11 +128,18 @@ def _accounts(asked: _Asked, settings: Settings) -> Mapped:
         segment=blank_to_null(names.account_segment),
         erp_number=blank_to_null(names.erp_number),
         owner=pl.coalesce(blank_to_null(names.account_owner), blank_to_null("OwnerId")),
+        into_key=blank_to_null("MasterRecordId"),
         # the loser of a merge is gone: its MasterRecordId names the record that lives on
         is_deleted=pl.col("is_deleted") | blank_to_null("MasterRecordId").is_not_null(),
     ).with_columns(region=pl.col("country").replace_strict(settings.region_by_country, default=settings.region, return_dtype=pl.String))
     own = ("number", "name", "parent_key", "country", "segment", "erp_number", "owner")
-    return _finish(asked, frame, [], Subject(Customer.entity, "Id", "Id"), own)
+    mapped = _finish(asked, frame, [], Subject(Customer.entity, "Id", "Id"), own)
+    merged = frame.filter(pl.col("into_key").is_not_null()).join(mapped.frames[Customer.entity], on=ORDINAL, how="semi")
+    if merged.is_empty():
+        return mapped
+    # the loser's row is deleted, the merge itself stands
+    rows = merged.select(ORDINAL, *_ENVELOPE, "into_key").with_columns(is_deleted=pl.lit(value=False))
+    return replace(mapped, frames={**mapped.frames, CustomerMerge.entity: rows})
 
 
 def _opportunities(asked: _Asked, settings: Settings) -> Mapped:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from sync.canonical.contracts import Customer, CustomerMerge
 from sync.connections import Connection
 from sync.errors import PermanentError
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
@@ -43,7 +44,7 @@ class SalesforceSource:
         return [
             Stream(
                 reading.stream,
-                (reading.entity,),
+                (reading.entity, CustomerMerge.entity) if reading.entity == Customer.entity else (reading.entity,),
                 Capabilities(incremental=True, deletes=True, hints=True, writes=reading.object == "Account", asynchronous=True),
             )
             for reading in self._readings.values()
