@@ -97,7 +97,7 @@ def load(conn: Reading, landscape: Landscape, events: Sequence[Event], now: date
     subjects = {f"order:{order.source}:{order.key}" for order in orders} | touched.subjects()
     crm = [c.name for c in landscape.connections if "update_collections" in takes(c)]
     received = [event for event in events if event.type == "payment.received"]
-    banks = names_of(landscape, "bank")
+    banks = names_of(landscape, "bank", "treasury")
     balances = [event for event in events if event.type == "cash_position.refreshed"][-1:]
     treasury: list[tuple[Event, Fact]] = list(process_treasury.payments(conn, received, banks))
     for event in balances:

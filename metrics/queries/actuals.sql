@@ -1,4 +1,5 @@
 -- Cash that came and went, item by item: clearings of invoices, treasury's flows that became actual, payments that were executed.
+-- A payment that its own source also reports as a cash flow (same account, currency and amount, some days apart at most) is that flow.
 -- Parameters: reporting, first_day, last_day.
 with actual as (
   select a.source, 'payment_application' as entity, a.source_key as record_key, a.invoice_key as item_key, a.region,
@@ -14,7 +15,9 @@ with actual as (
     select from {invoice} i where i.number = coalesce(t.invoice_number, substring(t.reference from '([^-/ ]+)$')))
   union all
   select o.source, 'outgoing_payment', o.source_key, o.source_key, o.region, o.legal_entity, null, null, o.due_date, -abs(o.amount), o.currency, o.raw_record_id
-  from {outgoing_payment} o where o.status = 'executed' and o.due_date is not null
+  from {outgoing_payment} o where o.status = 'executed' and o.due_date is not null and not exists (
+    select from {forecast_item} f where f.source = o.source and f.account = o.bank_account and f.currency = o.currency
+      and f.amount = -abs(o.amount) and f.expected_date between o.due_date - 5 and o.due_date + 5)
 )
 select a.source, a.entity, a.record_key, a.item_key, a.region, a.legal_entity, a.invoice_number, a.party_id, a.on_date, a.amount, a.currency,
        round(a.amount * {rate(a.currency, a.on_date)}, 4) as amount_reporting, a.raw_record_id
