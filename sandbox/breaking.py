@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.kyriba import FLOWS
+from sandbox.kyriba.objects import FLOWS
 from sandbox.records import Entity
 from sandbox.s4.services import entity_of
 from sandbox.salesforce.objects import OBJECTS

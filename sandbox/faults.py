@@ -35,6 +35,8 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "page_size": (HTTP, "pages of size records"),
     "drop_response_after_execute": (HTTP, "a write is executed, the connection closed without an answer"),
     "lock_row": (("salesforce",), "a record write fails with UNABLE_TO_LOCK_ROW"),
+    "slow_task": (("kyriba",), "the next process task takes `takes` seconds (60)"),
+    "task_ends": (("kyriba",), "the next process task ends as how='Error', 'Cancelled' or 'Warning'"),
     "late_file": (FILES, "files are held back while this lasts"),
     "broken_file": (FILES, "the next file is broken: how 'totals' or 'cut'"),
     "resent_file": (FILES, "the last file comes again at once: how 'same' or 'corrected' (same name, other content)"),

@@ -27,7 +27,7 @@ from sandbox.control import Control
 from sandbox.drops import Drops
 from sandbox.gate import Gate, OpenProtocol
 from sandbox.host import Host
-from sandbox.kyriba import TOKEN, Kyriba
+from sandbox.kyriba.api import API, TOKEN, Kyriba
 from sandbox.s4.api import ROOT, S4Host
 from sandbox.salesforce.api import Org
 from sandbox.world.acts import ACTS
@@ -147,7 +147,7 @@ class Sandbox:
         for name in S4_HOSTS:
             systems[name] = {"base_url": self._url(name) + ROOT, "user": "TIDEGATE", "password": words[name]}
         systems["kyriba"] = {
-            "auth_url": self._url("kyriba") + TOKEN, "base_url": self._url("kyriba") + "/gateway/api",
+            "auth_url": self._url("kyriba") + TOKEN, "base_url": self._url("kyriba") + API,
             "client_id": "sandbox-treasury-client", "client_secret": words["kyriba"],
         }  # fmt: skip
         for name in ("bank-emea", "legacy-latam"):

@@ -28,15 +28,20 @@ def render_statement(
     closing: Decimal,
     lines: Sequence[BankLine],
     made_at: datetime,
+    version: str | None = None,
 ) -> bytes:
-    """The statement of one account and day. Opening plus entries is closing; the caller sees to it that days chain."""
-    new = account.camt == "08"
+    """The statement of one account and day. Opening plus entries is closing; the caller sees to it that days chain.
+
+    `version` is the account's own unless given: 02, 04 or 08.
+    """
+    version = version or account.camt or "02"
+    new = version == "08"
     stamp = f"{made_at:%Y-%m-%dT%H:%M:%S}Z"
     number = f"<IBAN>{account.iban}</IBAN>" if account.iban else f"<Othr><Id>{account.number}</Id></Othr>"
-    bic = "BICFI" if new else "BIC"
+    bic = "BIC" if version == "02" else "BICFI"
     head = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.{account.camt or "02"}"><BkToCstmrStmt>'
+        f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.{version}"><BkToCstmrStmt>'
         f"<GrpHdr><MsgId>{account.bank}{day:%Y%m%d}{sequence:05d}</MsgId><CreDtTm>{stamp}</CreDtTm></GrpHdr>"
         f"<Stmt><Id>{account.code}-{day:%Y%m%d}</Id><ElctrncSeqNb>{sequence}</ElctrncSeqNb>"
         f"<CreDtTm>{stamp}</CreDtTm>"

@@ -73,14 +73,13 @@ def confirm_flow(world: World, key: str) -> None:
 
 @happening
 def execute_outflow(world: World, key: str) -> None:
-    """A planned payment leaves the bank and the flow becomes actual."""
+    """A planned payment leaves the bank as it was instructed, and the flow becomes actual."""
     flow = world.flows[key]
     if flow.status == "ACTUAL" or flow.deleted:
         return
     day = bank_day(world.now.date())
     flow.status, flow.changed_at = "ACTUAL", world.now
     flow.transaction_date = flow.value_date = day
-    flow.amount = rounded(flow.amount * Decimal(f"{world.rng.uniform(0.98, 1.02):.3f}"), flow.currency)
     world.book(
         BankLine(
             account=flow.account, reference=f"{flow.account[:4]}{day:%y%m%d}O{world.count('outflow'):06d}", booked=day,
