@@ -95,6 +95,10 @@ def split(body: bytes, *path: str) -> Split:
             f"the page has no member {error}: expected its records at {'.'.join(path)}",
             cause="file_unreadable", evidence={"begins": excerpt(body)},
         ) from error  # fmt: skip
+    except RecursionError as error:
+        raise DataError(
+            "the page is nested deeper than any record is", cause="file_unreadable", evidence={"begins": excerpt(body)}
+        ) from error
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         salvaged = salvage(body, path)
         if salvaged is None:

@@ -3,98 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
-from sync.connections import Connection, Landscape, LegalEntity
 from sync.ports import Cursor, Source
 from sync.systems.kyriba import make_source
-from tests.contracts.suite import AdapterCase, AdapterSuite
-from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
+from tests.contracts.kyriba_tenant import LANDSCAPE, Tenant, account
+from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
 from tests.contracts.suite_store import Store, pages_of, pull
 
-LANDSCAPE = Landscape(
-    legal_entities=(
-        LegalEntity(code="DE01", name="Meridian", region="EMEA", currency="EUR"),
-        LegalEntity(code="US01", name="Meridian Inc", region="NA", currency="USD"),
-    )
-)
 
+class TenantCase(AdapterCase):
+    """A stream of a scripted tenant."""
 
-def account(code: str, *, number: str = "1", company: str = "DE01", stamp: str = "2026-05-01T08:00:00Z") -> dict[str, Any]:
-    """An account as the API shows it."""
-    return {"uuid": f"u-{code}", "code": code, "banCode": number, "ibanCode": None, "description": code, "bank": {"code": "COBA"},
-            "company": {"code": company}, "currency": {"code": "EUR"}, "updateDate": stamp}  # fmt: skip
-
-
-class Tenant:
-    """A scripted tenant: accounts, balances per account and day, cash flows sorted by their stamp; pages of two."""
-
-    def __init__(self) -> None:
-        self.accounts: dict[str, dict[str, Any]] = {}
-        self.balances: dict[str, list[tuple[date, Any]]] = {}
-        self.flows: list[dict[str, Any]] = []
-        self.repeating = False
-        self.twice = False
-        """Whether every page holds its first record twice, beyond its limit and uncounted."""
-        self.repeated: dict[str, Reply] = {}
-        self.token = "t1"
-        self.server = ScriptedServer(self.answer)
-
-    def connection(self, **options: Any) -> Connection:
-        """The tenant as a connection."""
-        return Connection(
-            name="kyriba", system="kyriba", region="EMEA", allow_private_addresses=True,
-            options={
-                "base_url": f"{self.server.url}/gateway/api", "auth_url": f"{self.server.url}/gateway/oauth/token",
-                "page_size": 2, "balance_history_days": 20, **options,
-            },
-            secrets={"client_id": "env:KYRIBA_TEST_ID", "client_secret": "env:KYRIBA_TEST_SECRET"},
-        )  # fmt: skip
-
-    def answer(self, asked: Asked) -> Reply:
-        """One answer; while repeating, the first answer of each resource comes again and again."""
-        if asked.path == "/gateway/oauth/token":
-            assert asked.headers["authorization"].startswith("Basic ")
-            return reply_json({"access_token": self.token, "token_type": "bearer", "expires_in": 3600})
-        if asked.headers.get("authorization") != f"Bearer {self.token}":
-            return reply_json({"error": "invalid_token"}, 401)
-        path = asked.path.removeprefix("/gateway/api/v1/")
-        if not self.repeating:
-            return self._fresh(path, asked)
-        return self.repeated.setdefault(path.partition("/")[0], self._fresh(path, asked))
-
-    def _fresh(self, path: str, asked: Asked) -> Reply:
-        if path == "accounts":
-            return self._listing(list(self.accounts.values()), asked)
-        if path == "cash-flows":
-            since = re.findall(r"updateDateTime=ge=(.+)", asked.query.get("filter", ""))
-            rows = [flow for flow in self.flows if not since or flow["date"]["updateDateTime"] >= since[0]]
-            return self._listing(sorted(rows, key=lambda flow: str(flow["date"]["updateDateTime"])), asked)
-        code = unquote(path.split("/")[2])
-        start, end = date.fromisoformat(asked.query["startDate"]), date.fromisoformat(asked.query["endDate"])
-        rows = [
-            {"account": {"code": code}, "amount": amount, "date": str(day), "currencyCode": "EUR"}
-            for day, amount in self.balances.get(code, ())
-            if start <= day <= end
-        ]
-        return reply_json({"account": {"code": code}, "cashBalance": rows})
-
-    def _listing(self, rows: list[dict[str, Any]], asked: Asked) -> Reply:
-        limit, offset = int(asked.query["page.limit"]), int(asked.query["page.offset"])
-        page = rows[offset : offset + limit]
-        page = page[:1] * self.twice + page
-        told = {"numberOfTotalResults": len(rows), "pageLimit": limit, "pageOffset": offset, "pageResults": len(page), "links": {}}
-        return Reply(json.dumps({"metadata": told, "results": page}).encode())
-
-
-class _Case(AdapterCase):
     def __init__(self) -> None:
         self.tenant = Tenant()
 
@@ -111,7 +35,7 @@ class _Case(AdapterCase):
         self.tenant.server.close()
 
 
-class Accounts(_Case):
+class Accounts(TenantCase):
     stream, entity, value_column = "accounts", "bank_account", "other_id"
 
     def put(self, key: str, worth: int, at: datetime) -> None:
@@ -128,7 +52,7 @@ class Accounts(_Case):
         return {"asked": (self.now + timedelta(days=365)).isoformat()}
 
 
-class Balances(_Case):
+class Balances(TenantCase):
     stream, entity, value_column = "balances", "bank_balance", "amount"
 
     def __init__(self) -> None:
@@ -156,7 +80,7 @@ class Balances(_Case):
         return {"through": (self.now.date() + timedelta(days=365)).isoformat()}
 
 
-class CashFlows(_Case):
+class CashFlows(TenantCase):
     stream, entity, value_column = "cash_flows", "forecast_item", "amount"
 
     def __init__(self) -> None:
@@ -186,6 +110,63 @@ class CashFlows(_Case):
         return {"since": (self.now + timedelta(days=365)).isoformat()}
 
 
+class BankBalances(TenantCase):
+    """Every key is an account, and its one balance is its record."""
+
+    stream, entity, value_column = "bank_balances", "bank_balance", "amount"
+
+    def source(self) -> Source:
+        return make_source(self.tenant.connection(bank_balance_history_days=6), LANDSCAPE)
+
+    def _put(self, key: str, amount: Any, at: datetime) -> None:
+        self.tenant.accounts[key] = account(key)
+        self.tenant.bank_balances[key] = (at.date(), amount)
+
+    def put(self, key: str, worth: int, at: datetime) -> None:
+        self._put(key, float(worth), at)
+
+    def put_twice(self, key: str, worth: int, at: datetime) -> None:
+        """The account stands twice in the listing; a balance by itself can't."""
+        self.put(key, worth, at)
+        self.tenant.accounts[f"{key} again"] = self.tenant.accounts[key]
+
+    def put_malformed(self, key: str, at: datetime) -> None:
+        self._put(key, "n/a", at)
+
+    def source_key(self, key: str) -> str:
+        day, _ = self.tenant.bank_balances[key]
+        return f"bank|{key}|{day}|{'closing_booked' if day < NOW.date() else 'intraday'}"
+
+    def future_cursor(self, cursor: Cursor | None) -> Cursor:
+        return {"through": (self.now.date() + timedelta(days=365)).isoformat()}
+
+
+class Transfers(TenantCase):
+    stream, entity, value_column = "transfers", "outgoing_payment", "amount"
+
+    def _put(self, key: str, amount: Any, at: datetime) -> None:
+        stamp = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        self.tenant.transfers.append(
+            {"uuid": key, "transactionNumber": f"T-{key}", "reference": f"R-{key}", "status": "REGISTERED", "nextAction": "REMIT",
+             "remittance": None, "amount": amount, "currency": {"code": "EUR"}, "valueDate": "2026-06-02", "updateDateTime": stamp,
+             "debitAccount": {"code": "DE01-EUR"}, "counterparty": {"name": "Supplier"}}
+        )  # fmt: skip
+
+    def put(self, key: str, worth: int, at: datetime) -> None:
+        self.tenant.transfers = [each for each in self.tenant.transfers if each["uuid"] != key]
+        self._put(key, float(worth), at)
+
+    def put_twice(self, key: str, worth: int, at: datetime) -> None:
+        self._put(key, float(worth), at)
+        self._put(key, float(worth), at)
+
+    def put_malformed(self, key: str, at: datetime) -> None:
+        self._put(key, "n/a", at)
+
+    def future_cursor(self, cursor: Cursor | None) -> Cursor:
+        return {"asked": (self.now + timedelta(days=365)).isoformat()}
+
+
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KYRIBA_TEST_ID", "id")
@@ -210,6 +191,20 @@ class TestCashFlows(AdapterSuite):
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with CashFlows() as case:
+            yield case
+
+
+class TestBankBalances(AdapterSuite):
+    @pytest.fixture
+    def case(self) -> Iterator[AdapterCase]:
+        with BankBalances() as case:
+            yield case
+
+
+class TestTransfers(AdapterSuite):
+    @pytest.fixture
+    def case(self) -> Iterator[AdapterCase]:
+        with Transfers() as case:
             yield case
 
 
@@ -239,7 +234,7 @@ def test_a_record_that_changes_while_it_is_paged_hides_no_other() -> None:
 
 
 @pytest.mark.parametrize(("case_of", "records"), [(Accounts, 5), (CashFlows, 5), (CashFlows, 6)])
-def test_a_page_that_holds_a_record_twice_hides_no_other(case_of: type[_Case], records: int) -> None:
+def test_a_page_that_holds_a_record_twice_hides_no_other(case_of: type[TenantCase], records: int) -> None:
     """Records of one stamp are told apart by their place alone: a page longer than its limit still moves the place by the limit."""
     with case_of() as case:
         for n in range(1, records + 1):

@@ -218,8 +218,10 @@ def test_wrong_credentials_are_said_in_words(box: Running, tenant: Connection, m
 
 
 def test_the_probe_finds_all_well(box: Running, source: Source) -> None:
-    """Credentials and a first page of every stream."""
+    """Addresses, credentials, clocks, and a first page of every stream."""
     assert isinstance(source, Probing)
     findings = list(source.probe(now=box.world.now))
     assert all(finding.ok for finding in findings), findings
-    assert [finding.what for finding in findings] == ["credentials", "accounts first page", "balances first page", "cash_flows first page"]
+    streams = [f"{stream.name} first page" for stream in source.streams()]
+    assert [finding.what for finding in findings] == ["address", "credentials", "clock", *streams]
+    assert "one host" in findings[0].words

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from sync.ports import Source
+from sync.systems.kyriba import make_source as kyriba
+from tests.contracts.kyriba_tenant import LANDSCAPE as KYRIBA_LANDSCAPE
 from tests.contracts.suite_wire import Wire, WireSuite
 from tests.contracts.test_ecb import Daily
-from tests.contracts.test_kyriba import CashFlows
+from tests.contracts.test_kyriba import Accounts, Balances, BankBalances, CashFlows, TenantCase, Transfers
 from tests.contracts.test_modern_treasury import ExpectedPayments
 from tests.contracts.test_salesforce import Contracts
 from tests.contracts.test_sap_s4 import Orders
@@ -59,10 +62,19 @@ class TestSapS4Deliveries(WireSuite):
             yield Wire(case, case.host.server, renews=False)
 
 
+class ClosedDays(BankBalances):
+    """A call for each account and day is more than a failing pull may make: few days, and all accounts in one page."""
+
+    def source(self) -> Source:
+        options = {"bank_balance_types": ["END_OF_DAY"], "bank_balance_history_days": 5, "page_size": 10}
+        return kyriba(self.tenant.connection(**options), KYRIBA_LANDSCAPE)
+
+
 class TestKyriba(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with CashFlows() as case:
+    @pytest.fixture(params=[Accounts, Balances, ClosedDays, CashFlows, Transfers])
+    def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
+        kind: type[TenantCase] = request.param
+        with kind() as case:
             yield Wire(case, case.tenant.server)
 
 

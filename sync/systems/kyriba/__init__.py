@@ -1,4 +1,4 @@
-"""Kyriba: bank accounts, balances and cash flows; our forecasts into treasury."""
+"""Kyriba: bank accounts, balances, cash flows, transfers and statements; our forecasts into treasury."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sync.systems.kyriba.target import KyribaTarget
 def make_source(connection: Connection, landscape: Landscape) -> KyribaSource:
     """The tenant of `connection` as a source; ConfigError when an option or a secret is missing. Nothing is called yet."""
     settings = settings_of(connection, landscape)
-    return KyribaSource(connection, settings, Session(connection, settings))
+    return KyribaSource(connection, landscape, settings, Session(connection, settings))
 
 
 def make_target(connection: Connection, landscape: Landscape) -> KyribaTarget:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
-from sync.errors import AuthError, DataError, PermanentError, SourceError, TransientError
-from sync.http import Answer
+from sync.errors import AuthError, DataError, PermanentError, QuotaError, SourceError, TransientError
+from sync.http import Answer, wall_clock
+from sync.http_gate import retry_at
 from sync.strict_json import NotStrict, loads
 from sync.wire_frames import Rows, decode, split
+
+DAILY_LIMIT_REST = timedelta(hours=1)
+"""A refusal that speaks of a day names no end: it is asked again after this, whatever the zone in which the tenant's day begins."""
+_WORDS_MAX = 400
+_OTHERS_DECIDE = frozenset({401, 408, 412, 425, 428, 429})
+"""Statuses whose meaning HTTP itself gives, whatever the body says."""
 
 
 class TokenExpired(AuthError):
@@ -16,11 +26,14 @@ class TokenExpired(AuthError):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a listing: its records, how many the listing holds, and how many of them a page of it takes at most."""
+    """One page of a listing: its records, how many the listing holds (None: the tenant does not say), how many of them a page takes at
+    most, and whether it names a next page.
+    """
 
     rows: Rows
-    total: int
+    total: int | None
     limit: int
+    following: bool
 
     @property
     def step(self) -> int:
@@ -35,9 +48,15 @@ def listing(answer: Answer, asked: int) -> Listing:
     try:
         taken = split(answer.body, "results")
         told = taken.beside["metadata"]
-        limit = int(told.get("pageLimit") or 0)
-        return Listing(decode(taken.records), int(told["numberOfTotalResults"]), min(limit, asked) if limit > 0 else asked)
-    except (DataError, KeyError, TypeError, ValueError) as error:
+        limit, total = int(told.get("pageLimit") or 0), told.get("numberOfTotalResults")
+        links = told.get("links")
+        return Listing(
+            decode(taken.records),
+            None if total is None else int(total),
+            min(limit, asked) if limit > 0 else asked,
+            bool(isinstance(links, Mapping) and links.get("next")),
+        )
+    except (DataError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise TransientError(f"{answer.place}: the answer is no page of results", status=answer.status) from error
 
 
@@ -49,11 +68,41 @@ def explain(answer: Answer) -> SourceError | None:
         return None
     problem = said.get("error") if isinstance(said, dict) else None
     if isinstance(problem, str):
-        words = f"{answer.place}: {problem}: {said.get('error_description') or 'no reason given'}"[:400]
-        if answer.status == 401 and problem == "invalid_token":
-            return TokenExpired(words, status=401)
-        return AuthError(words, status=answer.status) if answer.status in (400, 401, 403) else None
-    if isinstance(problem, dict) and 400 <= answer.status < 500 and answer.status not in (401, 408, 412, 428, 429):
-        target = f" ({problem['target']})" if problem.get("target") else ""
-        return PermanentError(f"{answer.place}: {problem.get('code')}: {problem.get('message')}{target}"[:400], status=answer.status)
-    return None
+        reason = f"{problem}: {said.get('error_description') or 'no reason given'}"
+    elif isinstance(problem, dict):
+        reason = _told(problem)
+    else:
+        return None
+    words, status = f"{answer.place}: {reason}"[:_WORDS_MAX], answer.status
+    if status == 401:
+        return TokenExpired(words, status=401) if problem == "invalid_token" else AuthError(words, status=401)
+    if status == 429:
+        return _quota(answer, words)
+    if status == 403:
+        return PermanentError(f"{words}: ask the tenant's administrator for the function in the API user's access profile", status=403)
+    if isinstance(problem, str):
+        return AuthError(words, status=status) if status == 400 else None
+    if status >= 500 and not answer.headers.get("retry-after"):
+        return TransientError(words, status=status)
+    return PermanentError(words, status=status) if 400 <= status < 500 and status not in _OTHERS_DECIDE else None
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    """An API error in one line: its code, message and target, then those of its details."""
+    parts = [_one(problem)]
+    details = problem.get("details")
+    parts += [_one(each) for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+    return "; ".join(part for part in parts if part)
+
+
+def _one(problem: Mapping[str, Any]) -> str:
+    target = f" ({problem['target']})" if problem.get("target") else ""
+    return f"{problem.get('code')}: {problem.get('message')}{target}"
+
+
+def _quota(answer: Answer, words: str) -> QuotaError:
+    now = wall_clock()
+    wait = retry_at(answer.headers.get("retry-after"), now=now)
+    if wait is None and "daily" in words.lower():
+        wait = now + DAILY_LIMIT_REST
+    return QuotaError(words, retry_at=wait)

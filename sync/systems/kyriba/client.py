@@ -1,33 +1,59 @@
-"""A session with a treasury tenant: client credentials, one new login when the token has expired."""
+"""A session with a treasury tenant: client credentials, a token for as long as it lasts, one new login when it is refused before."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import httpx
+import msgspec
 from pydantic import SecretStr
 
 from sync.connections import Connection
 from sync.errors import AuthError, TransientError
-from sync.http import Answer, Client
-from sync.systems.kyriba.answers import Listing, TokenExpired, explain, listing
+from sync.http import Answer, Client, Expect
+from sync.systems.kyriba.answers import Listing, explain, listing
 from sync.systems.kyriba.settings import Settings
 
 LISTING_PAGES_MAX = 200
+DETAILS_MAX = 100
+"""So many accounts may be named in one question for details."""
+LEEWAY_SECONDS = 5.0
+"""A token is not used in its last seconds: a request that is on its way when it ends would be refused."""
+_HTML = (b"<!doctype html", b"<html")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a login gave: good for `seconds` from then on (None: the tenant did not say), until `good_until` on the steady clock."""
+
+    value: SecretStr
+    seconds: float | None
+    good_until: float
+    headers: httpx.Headers = field(repr=False)
 
 
 class Session:
-    """Requests with a token that is fetched when needed. Safe to share between threads; raises sync.errors only."""
+    """Requests with a token that is fetched when needed. Safe to share between threads; raises sync.errors only.
 
-    def __init__(self, connection: Connection, settings: Settings, client: Client | None = None) -> None:
+    `interactive`: a person waits for what it asks, so it may draw on the reserve of the daily calls.
+    """
+
+    def __init__(
+        self, connection: Connection, settings: Settings, *, interactive: bool = False, steady: Callable[[], float] = time.monotonic
+    ) -> None:
         self.settings = settings
         self._connection = connection
         self._id = connection.secret("client_id")
         self._secret = connection.secret("client_secret")
-        self.client = client or Client(
-            connection, settings.base_url, origins=(settings.auth_url,), explain=explain, headers={"Accept": "application/json"}
-        )
-        self._token: SecretStr | None = None
+        self.client = Client(
+            connection, settings.base_url, origins=(settings.auth_url,), explain=explain, headers={"Accept": "application/json"},
+            interactive=interactive,
+        )  # fmt: skip
+        self._steady = steady
+        self._token: Token | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -37,24 +63,40 @@ class Session:
         """Ends the connections; the token is left to run out."""
         self.client.close()
 
-    def login(self) -> SecretStr:
+    def login(self) -> Token:
         """The tenant's token: a repeated login gives the same one with the time it has left. AuthError when it is refused."""
         form = {"grant_type": "client_credentials", **({"scope": self.settings.scope} if self.settings.scope else {})}
         basic = (self._id.get_secret_value(), self._secret.get_secret_value())
         answer = self.client.send("POST", self.settings.auth_url, form=form, basic=basic)
         said = answer.json()
-        token = said.get("access_token") if isinstance(said, dict) else None
-        if not isinstance(token, str) or not token:
+        value = said.get("access_token") if isinstance(said, dict) else None
+        if not isinstance(value, str) or not value:
             raise TransientError(f"{answer.place}: the answer holds no access_token", connection=self._connection.name)
-        return SecretStr(token)
+        seconds = _seconds(said.get("expires_in"))
+        until = float("inf") if seconds is None else self._steady() + max(seconds - LEEWAY_SECONDS, 0.0)
+        return Token(SecretStr(value), seconds, until, answer.headers)
 
-    def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
-        """Reads a path below the API's root."""
-        return self._request("GET", path, params=params)
+    def get(self, path: str, params: Mapping[str, str] | None = None, *, accept: Sequence[int] = ()) -> Answer:
+        """Reads a path below the API's root; `accept` names error statuses that are an answer all the same."""
+        return self._request("GET", path, params=params, accept=accept)
 
     def post(self, path: str, body: bytes) -> Answer:
         """A write; UnknownOutcome when it left and no answer came."""
+        return self._request("POST", path, body=body, write=True)
+
+    def ask(self, path: str, body: bytes = b"") -> Answer:
+        """A POST that may be asked again: a question too long for an address, or the order to prepare something for us."""
         return self._request("POST", path, body=body)
+
+    def file(self, path: str, params: Mapping[str, str]) -> Answer:
+        """A file as the tenant holds it: any content but a web page, whole. An absent one is an answer with status 404."""
+        answer = self._request("GET", path, params=params, expect="any", accept=(404,))
+        if answer.content_type.startswith("text/html") or answer.body[:200].lstrip().lower().startswith(_HTML):
+            raise TransientError(f"{answer.place}: a web page came where a file was expected", connection=self._connection.name)
+        framed = "content-length" in answer.headers or "chunked" in answer.headers.get("transfer-encoding", "")
+        if not framed and answer.body.lstrip()[:1] == b"<" and not answer.body.rstrip().endswith(b">"):
+            raise TransientError(f"{answer.place}: the file was cut before its end", connection=self._connection.name)
+        return answer
 
     def listing(self, path: str, params: Mapping[str, str], *, offset: int = 0, limit: int | None = None) -> tuple[Answer, Listing]:
         """One page of a listing from `offset` on."""
@@ -62,23 +104,56 @@ class Session:
         answer = self.get(path, {**params, "page.limit": str(asked), "page.offset": str(offset)})
         return answer, listing(answer, asked)
 
-    def _request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
-        kind = {"Content-Type": "application/json"} if body is not None else {}
+    def details(self, codes: Sequence[str]) -> Answer:
+        """Up to 100 accounts with all their fields."""
+        return self.ask("v1/accounts/details", msgspec.json.encode({"refs": [{"code": code} for code in codes]}))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        write: bool = False,
+        expect: Expect = "json",
+        accept: Sequence[int] = (),
+    ) -> Answer:
+        kind = {"Content-Type": "application/json"} if body else {}
         for tries_left in (1, 0):
-            token = self._token or self._renew(None)
-            headers = {**kind, "Authorization": f"Bearer {token.get_secret_value()}"}
+            token = self._current()
+            headers = {**kind, "Authorization": f"Bearer {token.value.get_secret_value()}"}
             try:
-                return self.client.send(method, path, params=params, headers=headers, content=body, write=body is not None)
-            except TokenExpired as error:
+                return self.client.send(
+                    method, path, params=params, headers=headers, content=body, expect=expect, accept=accept, write=write
+                )  # fmt: skip
+            except AuthError as error:
+                if error.status != 401:
+                    raise
                 if not tries_left:
                     raise AuthError(f"{error.detail}, with a new token too", connection=self._connection.name, status=401) from error
-                self._renew(token)
+                self._forget(token)
         raise AssertionError("the second try returns or raises")
 
-    def _renew(self, used: SecretStr | None) -> SecretStr:
-        """A new token, unless another thread has fetched one since `used`."""
+    def _current(self) -> Token:
+        """The token at hand while it is good, else what a login gives."""
         with self._lock:
-            if self._token is None or self._token is used:
+            if self._token is None or self._steady() >= self._token.good_until:
                 self._token = None
                 self._token = self.login()
             return self._token
+
+    def _forget(self, used: Token) -> None:
+        """The tenant has refused `used`; another thread may have fetched a new one since."""
+        with self._lock:
+            if self._token is used:
+                self._token = None
+
+
+def _seconds(told: object) -> float | None:
+    """The lifetime that a login told, as a number or as text; None where it told none that can be used."""
+    try:
+        seconds = float(str(told))
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < 10**9 else None

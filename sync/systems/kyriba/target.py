@@ -121,7 +121,7 @@ class KyribaTarget:
                 _, page = self._session.listing("v1/accounts", {}, offset=offset)
                 found += page.rows.sound
                 offset += page.step
-                if not page.step or offset >= page.total:
+                if not page.step or (page.total is not None and offset >= page.total) or (page.total is None and not page.following):
                     break
             self._accounts = found
         return self._accounts

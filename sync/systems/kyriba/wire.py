@@ -1,20 +1,69 @@
-"""Kyriba's shapes: stamps, windows, the reference under which we publish, what travels with a page. Pure."""
+"""Kyriba's shapes: accounts, stamps, windows, the reference under which we publish, what travels with a page. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sync.wire_frames import Rows
+from sync.errors import DataError
+from sync.strict_json import NotStrict, loads
+from sync.wire_frames import Rows, Split, split
 
 WINDOW_DAYS = 31
 REFERENCE_PREFIX = "TG-"
 ACCOUNTS_HEADER = "x-tidegate-accounts"
 ASKED_HEADER = "x-tidegate-asked-at"
 """What the records themselves don't say travels with the page: which company holds each account, and when it was asked."""
+BALANCE_HEADER = "x-tidegate-balance"
+"""Which balance a bank balance is: its type and the account's code, as they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as the listing shows it: its code, its company's code, its currency, and every number by which a bank may name it."""
+
+    code: str
+    company: str | None
+    currency: str | None
+    numbers: tuple[str, ...]
+
+
+def code_of(value: Any) -> str | None:
+    """A code, given as text or as an object with a code; None where there is none."""
+    found = value.get("code") if isinstance(value, dict) else value
+    return None if found is None else str(found)
+
+
+def account_of(row: Mapping[str, Any]) -> Account | None:
+    """The account of a record; None where it has no code."""
+    code = row.get("code")
+    if not code:
+        return None
+    given = (row.get(name) for name in ("ibanCode", "banCode", "statementIdentifier", "code"))
+    numbers = dict.fromkeys(str(number).replace(" ", "") for number in given if number)
+    return Account(str(code), code_of(row.get("company")), code_of(row.get("currency")), tuple(numbers))
+
+
+def records_of(body: bytes, member: str) -> Split:
+    """The records of an answer: at `member`, or the whole answer where it is a bare list. DataError when it is neither."""
+    if body.lstrip()[:1] == b"[":
+        body = b'{"%s":%s}' % (member.encode(), body)
+    return split(body, member)
+
+
+def bank_balance_account(body: bytes) -> str | None:
+    """The code of the account that a bank balance's answer is about, None where it names none. DataError when it is no such answer."""
+    try:
+        said = loads(body)
+    except NotStrict as error:
+        raise DataError(f"the answer is {error}", cause="file_unreadable") from error
+    if not isinstance(said, dict) or "bankBalance" not in said:
+        raise DataError("the answer holds no bankBalance", cause="file_unreadable")
+    return code_of(said["account"]) if isinstance(said.get("account"), dict) else None
 
 
 def stamps(rows: Rows) -> list[datetime]:

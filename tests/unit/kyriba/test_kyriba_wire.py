@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.connections import ConfigError, Connection, Landscape, LegalEntity
-from sync.errors import AuthError, DataError, PermanentError, SourceError
+from sync.errors import AuthError, DataError, PermanentError, QuotaError, SourceError, TransientError
 from sync.http import Answer
 from sync.ports import Mapped, Page
 from sync.systems.kyriba.answers import TokenExpired, explain
 from sync.systems.kyriba.mapping import map_page
 from sync.systems.kyriba.settings import settings_of
-from sync.systems.kyriba.wire import context, reference_of, windows
+from sync.systems.kyriba.wire import BALANCE_HEADER, context, reference_of, windows
 from sync.watermark import Mark
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
@@ -131,9 +131,18 @@ def test_a_reference_is_the_same_for_ever() -> None:
         (401, {"error": "invalid_token"}, TokenExpired),
         (401, {"error": "invalid_client", "error_description": "Bad client credentials"}, AuthError),
         (400, {"error": {"code": "InvalidPeriod", "message": "31 days at most", "target": "endDate", "details": []}}, PermanentError),
-        (500, {"error": {"code": "Oops", "message": "no"}}, None),
-        (429, {"error": {"code": "TooMany", "message": "no"}}, None),
+        (403, {"error": {"code": "AccessDenied", "message": "no function", "target": None, "details": []}}, PermanentError),
+        (403, {"error": "insufficient_scope"}, PermanentError),
+        (400, {"error": "unsupported_grant_type"}, AuthError),
+        (401, {"error": {"code": "Unauthorized", "message": "no"}}, AuthError),
+        (412, {"error": {"code": "Changed", "message": "no"}}, None),
+        (500, {"error": {"code": "Oops", "message": "no"}}, TransientError),
+        (429, {"error": {"code": "TooMany", "message": "no"}}, QuotaError),
         (502, b"<html>", None),
+        (500, b"", None),
+        (400, b'["no object"]', None),
+        (400, {"error": None}, None),
+        (400, {"error": {"code": "Invalid", "details": "no list"}}, PermanentError),
     ],
 )
 def test_errors_are_read_by_their_words(status: int, body: bytes | dict[str, Any], kind: type[SourceError] | None) -> None:
@@ -141,6 +150,128 @@ def test_errors_are_read_by_their_words(status: int, body: bytes | dict[str, Any
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     error = explain(Answer(status, httpx.Headers(), text, "GET /x"))
     assert error is None if kind is None else type(error) is kind
+
+
+def test_the_details_of_an_error_are_said() -> None:
+    """Code, message and target of the error and of each detail, so that nobody has to ask for the answer's bytes."""
+    detail = {"code": "NotBlank", "message": "must not be blank", "target": "flowCode"}
+    body = {
+        "error": {"code": "Invalid", "message": "invalid values", "target": "cashFlow", "details": [detail], "innererror": {"code": "x"}}
+    }
+    error = explain(Answer(400, httpx.Headers(), json.dumps(body).encode(), "POST /x"))
+    assert str(error) == "POST /x: Invalid: invalid values (cashFlow); NotBlank: must not be blank (flowCode)"
+
+
+def test_a_used_up_day_is_asked_again_in_an_hour() -> None:
+    """A refusal that speaks of the day and names no end: no retry storm, and no day lost either."""
+    body = json.dumps({"error": {"code": "Quota", "message": "Daily limit of calls reached"}}).encode()
+    error = explain(Answer(429, httpx.Headers(), body, "GET /x"))
+    assert isinstance(error, QuotaError)
+    assert error.retry_at is not None
+    assert timedelta(minutes=59) < error.retry_at - datetime.now(UTC) <= timedelta(hours=1)
+    named = explain(Answer(429, httpx.Headers({"Retry-After": "30"}), body, "GET /x"))
+    assert isinstance(named, QuotaError)
+    assert named.retry_at is not None
+    assert named.retry_at - datetime.now(UTC) < timedelta(seconds=31)
+
+
+@pytest.mark.parametrize(
+    ("base", "auth", "found"),
+    [
+        ("https://demo.kyriba.com/gateway/api", None, ("https://demo.kyriba.com/gateway/api", "https://demo.kyriba.com/gateway/oauth/token")),
+        ("https://api.demo.kyriba.com/api/", None, ("https://api.demo.kyriba.com/api", "https://auth.demo.kyriba.com/oauth/token")),
+        ("https://dc1-sandbox.treasury-factory.com/gateway/api/v1", None,
+         ("https://dc1-sandbox.treasury-factory.com/gateway/api", "https://dc1-sandbox.treasury-factory.com/gateway/oauth/token")),
+        ("https://a.example/api", "https://b.example/token", ("https://a.example/api", "https://b.example/token")),
+    ],
+)  # fmt: skip
+def test_both_styles_of_address(base: str, auth: str | None, found: tuple[str, str]) -> None:
+    """One host behind a gateway or two of their own; the token's address follows from the API's unless it is given."""
+    options = {"base_url": base} if auth is None else {"base_url": base, "auth_url": auth}
+    settings = settings_of(Connection(name="kyriba", system="kyriba", region="EMEA", options=options), LANDSCAPE)
+    assert (settings.base_url, settings.auth_url) == found
+
+
+def test_an_address_from_which_no_token_follows_must_be_named() -> None:
+    """An API at an unusual place: the option that is missing is said."""
+    with pytest.raises(ConfigError, match="auth_url"):
+        settings_of(Connection(name="kyriba", system="kyriba", region="EMEA", options={"base_url": "https://x.example/rest"}), LANDSCAPE)
+
+
+ACCOUNT = {"uuid": "u", "code": "A1", "company": {"code": "US01"}, "currency": {"code": "USD"}, "description": "Main"}
+
+
+@pytest.mark.parametrize("stamp", ["2020-06-22", "2020-06-22T00:00:00Z", "2020-06-22T02:00:00+02:00"])
+def test_an_account_is_stamped_by_a_date_or_a_moment(stamp: str) -> None:
+    """The published schema has a date; some tenants give a moment."""
+    (row,) = mapped("accounts", "results", {**ACCOUNT, "updateDate": stamp}).frames["bank_account"].to_dicts()
+    assert row["changed_at"] == datetime(2020, 6, 22, tzinfo=UTC)
+
+
+def test_an_account_from_its_details() -> None:
+    """The details name its number otherwise; an IBAN is told from other numbers by its structure. A bare list is a page too."""
+    details = [
+        {**ACCOUNT, "bankAccountID": {"banStructure": "IBAN_STRUCTURE", "value": "DE89 3704"}},
+        {**ACCOUNT, "code": "A2", "bankAccountID": {"banStructure": "LBAN_1_STRUCTURE", "value": "987"}, "branch": {"code": "CHAS"}},
+    ]
+    page = Page(json.dumps(details).encode(), "application/json", None, headers=context({}, NOW))
+    rows = map_page("accounts", page, settings_of(connection(), LANDSCAPE)).frames["bank_account"].to_dicts()
+    assert [(row["source_key"], row["iban"], row["other_id"], row["bank"]) for row in rows] == [
+        ("A1", "DE893704", None, None),
+        ("A2", None, "987", "CHAS"),
+    ]
+
+
+@pytest.mark.parametrize("day", [{"date": "2026-05-01"}, {"balanceDate": {"date": "2026-05-01"}}, {"balanceDate": "2026-05-01"}])
+def test_a_cash_balance_names_its_day_in_three_ways(day: dict[str, Any]) -> None:
+    """`date` by the schema, `balanceDate` by the vendor's own samples."""
+    record = {"account": {"code": "US01-USD"}, "amount": 12.5, "currencyCode": "USD", **day}
+    (row,) = mapped("balances", "cashBalance", record).frames["bank_balance"].to_dicts()
+    assert (row["as_of_date"], row["amount"]) == (date(2026, 5, 1), Decimal("12.5"))
+
+
+def bank_page(balance: Any, kind: str = "END_OF_DAY") -> Page:
+    """A bank balance's answer as a page."""
+    body = json.dumps({"account": {"code": "US01-USD", "uuid": "u"}, "bankBalance": balance}).encode()
+    return Page(body, "application/json", None, headers=context({"US01-USD": "US01"}, NOW) | {BALANCE_HEADER: f"{kind} US01-USD"})
+
+
+@pytest.mark.parametrize(
+    ("balance", "kind", "found"),
+    [
+        ({"amount": -1.5, "balanceDate": "2026-05-18", "currencyCode": "USD"}, "END_OF_DAY",
+         ("bank|US01-USD|2026-05-18|closing_booked", Decimal("-1.5"))),
+        ({"amount": 7, "balanceDate": "2026-05-17", "currencyCode": "USD", "lastKnownBalanceDate": "2026-05-15"}, "END_OF_DAY",
+         ("bank|US01-USD|2026-05-15|closing_booked", Decimal(7))),
+        ({"amount": 7, "balanceDate": "2026-05-20", "currencyCode": "USD", "lastKnownBalanceDate": None}, "INTRADAY",
+         ("bank|US01-USD|2026-05-20|intraday", Decimal(7))),
+    ],
+)  # fmt: skip
+def test_a_bank_balance_in_canonical_words(balance: dict[str, Any], kind: str, found: tuple[str, Decimal]) -> None:
+    """A day without a statement repeats the last one's balance: that day counts, so that no balance is claimed which no bank told."""
+    (row,) = map_page("bank_balances", bank_page(balance, kind), settings_of(connection(), LANDSCAPE)).frames["bank_balance"].to_dicts()
+    assert (row["source_key"], row["amount"]) == found
+    assert row["legal_entity"] == "US01"
+
+
+@pytest.mark.parametrize("silent", [None, {"amount": None, "balanceDate": "2026-05-18", "currencyCode": "USD"}])
+def test_a_bank_that_says_nothing_is_no_record(silent: Any) -> None:
+    """No balance of that day is neither a row nor a reject."""
+    found = map_page("bank_balances", bank_page(silent), settings_of(connection(), LANDSCAPE))
+    assert (found.records, found.rejects.height) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("balance", "cause"),
+    [("12", "schema_drift"), ({"amount": "n/a", "balanceDate": "2026-05-18", "currencyCode": "USD"}, "bad_amount"),
+     ({"amount": 1.0, "balanceDate": "2026-02-31", "currencyCode": "USD"}, "bad_date"),
+     ({"amount": 1.0, "balanceDate": "2026-05-18", "currencyCode": "XXQ"}, "bad_currency"),
+     ({"amount": 1.0, "currencyCode": "USD"}, "missing_field")],
+)  # fmt: skip
+def test_a_bank_balance_that_cannot_pass_says_why(balance: Any, cause: str) -> None:
+    """One reject with its cause."""
+    found = map_page("bank_balances", bank_page(balance), settings_of(connection(), LANDSCAPE))
+    assert found.rejects["cause"].to_list() == [cause]
 
 
 def test_an_option_that_is_wrong_is_named() -> None:

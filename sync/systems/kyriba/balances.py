@@ -1,0 +1,111 @@
+"""Balances: treasury's cash position in windows of 31 days, and the banks' own balances day by day."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import quote
+
+from sync.errors import DataError, TransientError
+from sync.http import Answer
+from sync.ports import Cursor, Page
+from sync.systems.kyriba.listings import Listings, page_of
+from sync.systems.kyriba.settings import BalanceType
+from sync.systems.kyriba.wire import BALANCE_HEADER, bank_balance_account, records_of, windows
+from sync.wire_frames import decode
+
+CASH = {"dateType": "VALUE", "actual": "true", "intraday": "true", "confirmedForecasts": "false", "estimatedForecasts": "false"}
+"""What counts as cash: what has happened. What is planned comes as cash flows."""
+
+
+def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
+    """Every account in every window, oldest window first. The cursor moves when a window is whole; corrected days are read again.
+
+    An answer of the newest window that is the same as last time brings no page, so that asking often costs little.
+    """
+    companies = tenant.companies()
+    page = page_of(companies, now)
+    today = now.astimezone(UTC).date()
+    known = dict((cursor or {}).get("seen") or {})
+    for start, end in windows(_first_day(tenant, cursor, today, tenant.settings.balance_history_days), today):
+        seen: dict[str, str] = {}
+        for place, code in enumerate(sorted(companies), start=1):
+            answer = _window(tenant, code, start, end)
+            seen[code] = _digest(f"{start} {end}", answer)
+            whole = place == len(companies)
+            if known.get(code) == seen[code] and not whole:
+                continue
+            moved = {"through": end.isoformat(), "seen": seen} if whole else None
+            until = now if whole and end == today else None
+            yield page(answer, f"balances {code} {start} to {end}", moved, complete_until=until)
+
+
+def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
+    """What the banks say of every account: the closed days' end, oldest first, then today's standing. One call for each, so that only
+    the last days are read again; an answer that is the same as last time brings no page.
+    """
+    companies = tenant.companies()
+    page = page_of(companies, now)
+    today = now.astimezone(UTC).date()
+    known = dict((cursor or {}).get("seen") or {})
+    first = _first_day(tenant, cursor, today, tenant.settings.bank_balance_history_days)
+    questions = _questions(tenant, first, today, sorted(companies))
+    keep = (today - timedelta(days=tenant.settings.balance_reread_days)).isoformat()
+    seen: dict[str, str] = {name: digest for name, digest in known.items() if name.split(" ")[0] >= keep}
+    for place, (day, kind, code) in enumerate(questions, start=1):
+        answer = _bank_balance(tenant, code, day, kind)
+        name, last = f"{day} {kind} {code}", place == len(questions)
+        digest = _digest(name, answer)
+        known_before, seen[name] = known.get(name), digest
+        if (known_before == digest or answer.status == 404) and not last:
+            continue
+        whole = last or questions[place][0] > day
+        moved = {"through": day.isoformat(), "seen": dict(seen)} if whole else None
+        yield page(answer, f"bank balance {name}", moved, complete_until=now if last else None, **{BALANCE_HEADER: f"{kind} {code}"})
+
+
+def _questions(tenant: Listings, first: date, today: date, codes: list[str]) -> list[tuple[date, BalanceType, str]]:
+    kinds = tenant.settings.bank_balance_types
+    days = [first + timedelta(days=n) for n in range((today - first).days)] if "END_OF_DAY" in kinds else []
+    closed: list[tuple[date, BalanceType, str]] = [(day, "END_OF_DAY", code) for day in days for code in codes]
+    return closed + ([(today, "INTRADAY", code) for code in codes] if "INTRADAY" in kinds else [])
+
+
+def _bank_balance(tenant: Listings, code: str, day: date, kind: BalanceType) -> Answer:
+    """One answer; 404 where the bank has said nothing of that day."""
+    path = f"v1/bank-balances/accounts/{quote(code, safe='')}/balances"
+    answer = tenant.session.get(path, {"date": day.isoformat(), "type": kind}, accept=(404,))
+    if answer.status == 404:
+        return answer
+    try:
+        account = bank_balance_account(answer.body)
+    except DataError as error:
+        raise TransientError(f"{answer.place}: {error.detail}", connection=tenant.connection.name) from error
+    if account not in (code, None):
+        raise TransientError(f"{answer.place}: the answer is about another account", connection=tenant.connection.name)
+    return answer
+
+
+def _window(tenant: Listings, code: str, start: date, end: date) -> Answer:
+    params = {"startDate": str(start), "endDate": str(end), **CASH}
+    answer = tenant.session.get(f"v1/cash-balances/accounts/{quote(code, safe='')}/balances", params)
+    try:
+        rows = decode(records_of(answer.body, "cashBalance").records)
+    except DataError as error:
+        raise TransientError(f"{answer.place}: {error.detail}", connection=tenant.connection.name) from error
+    accounts = {row["account"].get("code") for row in rows.sound if isinstance(row.get("account"), dict)}
+    if accounts - {code, None}:  # it would hide the asked account's balances for good
+        raise TransientError(f"{answer.place}: the answer is about another account", connection=tenant.connection.name)
+    return answer
+
+
+def _first_day(tenant: Listings, cursor: Cursor | None, today: date, history: int) -> date:
+    if not cursor or not cursor.get("through"):
+        return today - timedelta(days=history)
+    through = min(date.fromisoformat(str(cursor["through"])), today)
+    return through - timedelta(days=tenant.settings.balance_reread_days)
+
+
+def _digest(question: str, answer: Answer) -> str:
+    return hashlib.sha256(f"{question} ".encode() + answer.body).hexdigest()[:24]
