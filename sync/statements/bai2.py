@@ -166,18 +166,15 @@ class _Reader:
 
     def _check(self, subject: str, record: Record, found: _Sum, *, parts: bool, currency: str | None = None) -> None:
         """Holds a trailer against what was counted: its total, its records, and of how many parts it is the sum."""
-        fields = record.fields()
-        total = fields[0] if fields else ""
-        counts = [_count(each) for each in fields[1:]]
-        declared = None if not _WHOLE.fullmatch(total) else int(total)
-        if declared is None:
+        total, *rest = record.fields()
+        if not _WHOLE.fullmatch(total):
             refuse("bad_amount", f"the total {total!r} of {subject} can't be read", total=total, line=record.line)
-        money = (lambda whole: _decimal(whole, currency)) if currency else Decimal
-        told = counts[1 if parts else 0] if len(counts) > (1 if parts else 0) else None
-        self._sink.total(
-            Total(subject, "totals", currency, told, found.records if told is not None else None, money(declared), money(found.amount))
-        )
-        if parts and counts and counts[0] is not None:
+        counts = [_count(each) for each in rest[: 2 if parts else 1]]
+        if None in counts or len(counts) < (2 if parts else 1):
+            refuse("file_unreadable", f"{subject} does not say how many records there are: the file is cut", line=record.line)
+        declared, computed = (Decimal(self._money(each, currency)) if currency else Decimal(each) for each in (int(total), found.amount))
+        self._sink.total(Total(subject, "totals", currency, counts[-1], found.records, declared, computed))
+        if parts:
             self._sink.total(Total(f"parts of {subject}", "totals", None, counts[0], found.parts))
 
     def _whole(self, text: str) -> int:
@@ -185,11 +182,11 @@ class _Reader:
             refuse("bad_amount", f"the amount {text!r} is no whole number of the smallest unit", self._statement, amount=text)
         return int(text)
 
-    def _money(self, whole: int) -> str:
+    def _money(self, whole: int, currency: str | None = None) -> str:
         """An amount in minor units as decimal text, by its currency's own decimals."""
-        currency = self._statement.currency or ""
+        currency = currency or self._statement.currency or ""
         try:
-            return str(_decimal(whole, currency))
+            return str(Decimal(whole).scaleb(-exponent(currency)))
         except MoneyInvalid as error:
             refuse("bad_currency", str(error), self._statement, currency=currency)
 
@@ -200,10 +197,6 @@ class _Reader:
         if not (400 < code < 700 or code == 760 or 960 <= code <= 999):
             refuse("bad_value", f"type code {code:03d} does not say whether money came or went", self._statement, code=f"{code:03d}")
         return "DBIT"
-
-
-def _decimal(whole: int, currency: str) -> Decimal:
-    return Decimal(whole).scaleb(-exponent(currency))
 
 
 def _count(text: str) -> int | None:

@@ -121,8 +121,10 @@ class _Reader:
             self._statement.elements.update(_names(element))
         self._details.append(detail(element))
         element.clear()
-        while element.getprevious() is not None:
-            del element.getparent()[0]
+        # In version 01 the entry's own amount stands before its transactions: only those that were read may go.
+        before = element.getprevious()
+        if before is not None and local(before.tag) == "TxDtls":
+            element.getparent().remove(before)
 
     def _entry(self, element: Any) -> None:
         self._head(self._owner, element)

@@ -18,6 +18,7 @@ _KNOWN = frozenset(
 
 _END = re.compile(r"^\s*-(\}.*|[A-Z]{3})?\s*$")
 _FRAME = "".join(map(chr, (1, 2, 3, 4, 32)))
+_FOREIGN = re.compile(r"\s*(<\?xml|<([\w.-]+:)?Document\b|01,[^,]*,[^,]*,\d{6})")
 _BLOCK = re.compile(r"\{[1235S]:(?:[^{}]|\{[^{}]*\})*\}")
 _OPENS = frozenset(("60F", "60M", "61", "62F", "62M", "34F", "90C", "90D"))
 
@@ -50,6 +51,8 @@ def _fields(text: Iterable[str]) -> Iterator[_Field | None]:
     """The fields in their order; None where a message ends. What stands between messages is left out."""
     current: _Field | None = None
     for raw in text:
+        if _FOREIGN.match(raw):
+            refuse("file_unreadable", "a file of another format follows the messages: the file is mixed", line=raw[:80])
         line_ = raw.strip(_FRAME) if raw[:1] in _FRAME or raw[-1:] in _FRAME[:4] else raw
         if "{" in line_ and (line_.startswith("{") or "{4:" in line_):
             line_, opened = _unwrapped(line_)
@@ -153,7 +156,11 @@ class _Reader:
             statement.currency = found.currency
         elif each.tag in ("62F", "62M"):
             self._flush()
-            statement.balances.append(balance("CLBD" if each.tag == "62F" else "CLIM", first, statement))
+            closing = balance("CLBD" if each.tag == "62F" else "CLIM", first, statement)
+            if statement.balances and closing.currency != statement.balances[0].currency:
+                words = f"it opens in {statement.balances[0].currency} and closes in {closing.currency}"
+                refuse("bad_currency", words, statement, balance=first)
+            statement.balances.append(closing)
         elif each.tag in ("64", "65"):
             statement.balances.append(balance("CLAV" if each.tag == "64" else "FWAV", first, statement))
         elif each.tag == "61":

@@ -85,7 +85,7 @@ def details(words: list[str], direction: str, kind: str | None = None) -> Inform
                 None,
             )
     if detail.return_reason is None and (found.bank_code in _RETURNS or (kind or "").endswith("RTI")):
-        code = _RETURN_CODES.search(detail.remittance or "")
+        code = _RETURN_CODES.search(text)
         detail.return_reason = code[1] if code else None
     return found
 

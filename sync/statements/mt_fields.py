@@ -93,6 +93,13 @@ def line(words: list[str], statement: Statement) -> Entry:
     found = _LINE.fullmatch(words[0].strip())
     if found is None:
         refuse("bad_value", f"the line {words[0][:80]!r} can't be read", statement, line=words[0][:200])
+    if not found["kind"] and found["reference"][:1] in (".", "'"):
+        refuse(
+            "bad_amount",
+            f"the amount of {words[0][:40]!r} can't be read: its decimals stand behind a comma",
+            statement,
+            line=words[0][:200],
+        )
     mark = found["mark"]
     if mark in ("CR", "DR"):
         mark = mark[0]  # the third letter of EUR, not a reversal

@@ -23,6 +23,7 @@ from sync.statements.schema import Schemas
 from sync.statements.verdicts import Chain, Reckoned, arithmetic, balances, chains, followed, in_order, plain
 
 _SHOWN = 50
+_AMOUNT_LIMIT = Decimal(10) ** 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +161,10 @@ def _exact(declared: Declared, statement: Statement) -> Decimal | None:
 
 
 def _control(total: Total) -> ControlTotal:
-    return ControlTotal(
-        total.subject,
-        total.verdict,
-        total.agree,
-        total.currency,
-        total.declared_count,
-        total.computed_count,
-        total.declared_amount,
-        total.computed_amount,
-    )
+    """As it is kept. A file's total over several currencies can be larger than any amount; then only its agreement is kept."""
+    fits = all(each is None or abs(each) < _AMOUNT_LIMIT for each in (total.declared_amount, total.computed_amount))
+    amounts = (total.declared_amount, total.computed_amount) if fits else (None, None)
+    return ControlTotal(total.subject, total.verdict, total.agree, total.currency, total.declared_count, total.computed_count, *amounts)
 
 
 def _numbers(total: Total) -> dict[str, object]:

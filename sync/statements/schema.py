@@ -32,7 +32,7 @@ class Schemas:
         count, first = _deviations(body, schema)
         if not count:
             return [ControlTotal(f"{name}: valid", "schema", agree=True)]
-        return [ControlTotal(f"{name}: warning: {count} deviations from the schema, the first in {first}", "schema", agree=True)]
+        return [ControlTotal(f"{name}: warning: {count} deviations from the schema, the first: {first}", "schema", agree=True)]
 
     def _schema(self, name: str) -> tuple[etree.XMLSchema | None, str]:
         if self._folder is None:
@@ -75,4 +75,5 @@ def _deviations(body: bytes, schema: etree.XMLSchema) -> tuple[int, str]:
     errors = [each for each in events.error_log if each.level_name != "WARNING"][:_FOUND_MAX]
     if not errors:
         return 0, ""
-    return len(errors), f"line {errors[0].line}: {errors[0].message[:200]}"
+    first = errors[0]  # read in a stream, most errors have no line; the message names the element
+    return len(errors), (f"line {first.line}: " if first.line else "") + first.message[:200]
