@@ -84,7 +84,7 @@ class Batch:
         return replace(self, frames=frames, rejects=rejects, gone=self.gone.filter(~pl.col("record").is_in(gone)))
 
     def only(self, records: pl.Series) -> Self:
-        """The part of the batch that concerns these record numbers."""
+        """The part of the batch that concerns these record numbers. It names no longer everything there is."""
         keep = pl.col("record").is_in(records.implode())
         return replace(
             self,
@@ -92,6 +92,7 @@ class Batch:
             frames={entity: frame.filter(keep) for entity, frame in self.frames.items()},
             rejects=self.rejects.filter(keep),
             gone=self.gone.filter(keep),
+            complete=(),
         )
 
     def halves(self) -> tuple[Self, Self]:

@@ -74,6 +74,9 @@ class Org:
         since = re.findall(r"SystemModstamp >= (\S+)", query)
         rows = sorted(self.records[name].values(), key=lambda row: (row["SystemModstamp"], row["Id"] or ""))
         rows = [row for row in rows if not since or row["SystemModstamp"] >= since[0].replace("Z", ".000+0000")]
+        if after := re.findall(r"OR Id > '(\w+)'", query):
+            at = since[0].replace("Z", ".000+0000")
+            rows = [row for row in rows if row["SystemModstamp"] > at or row["Id"] > after[0]]
         rows = [row for row in rows for _ in range(2 if row["Id"] in self.twice else 1)]
         locator = f"01g{len(self.answers)}"
         self.answers[locator] = rows

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from db.engine import writing
+from db.engine import reading, writing
+from sync import landing
 from sync.signatures import sign
 from sync.webhooks import MAX_BODY_BYTES
 from tests.postgres.api_house import ApiHouse
@@ -97,3 +98,51 @@ def test_an_endless_body_is_cut_off(house: ApiHouse) -> None:
     assert house.ask_all([signed(b"x" * (MAX_BODY_BYTES + 1))])[0].status_code == 413
     assert stored(house) == (0, 0, 0)
     assert house.ask_all([signed(b"x" * MAX_BODY_BYTES)])[0].status_code == 202
+
+
+NOTIFICATION = (
+    '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+    ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><notifications xmlns="http://soap.sforce.com/2005/09/outbound">'
+    "<OrganizationId>{org}</OrganizationId><ActionId>04k</ActionId><SessionId>00D!THE.SESSION</SessionId>{each}</notifications>"
+    "</soapenv:Body></soapenv:Envelope>"
+)
+
+
+def outbound(*ids: str, org: str = "00D5g000004abcdEAA") -> dict[str, Any]:
+    """An Outbound Message as Salesforce posts it: unsigned, as SOAP."""
+    each = "".join(
+        f'<Notification><Id>{own}</Id><sObject xsi:type="sf:Opportunity" xmlns:sf="urn:sobject.enterprise.soap.sforce.com">'
+        f"<sf:Id>0065g00000{own}AAA</sf:Id></sObject></Notification>"
+        for own in ids
+    )
+    body = NOTIFICATION.format(org=org, each=each).encode()
+    return {"method": "POST", "url": "/webhooks/org", "content": body, "headers": {"content-type": "text/xml; charset=utf-8"}}
+
+
+def test_an_outbound_message_names_records_and_keeps_no_session(house: ApiHouse) -> None:
+    """Each notification is one event, its record is to be read again, the answer is the one Salesforce waits for, and the session is
+    nowhere in the database.
+    """
+    with writing(house.engine) as conn:
+        conn.execute(sa.text("insert into process.stream (connection, stream, region) values ('org', 'opportunities', 'EMEA')"))
+    answers = [house.ask_all([outbound(*ids)])[0] for ids in (("00001", "00002"), ("00002", "00003"))]
+    for answer in answers:
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/xml")
+        assert "<Ack>true</Ack>" in answer.text
+    with house.engine.connect() as conn:
+        events = conn.scalars(sa.text("select event_id from process.webhook order by 1")).all()
+        keys = conn.scalars(sa.text("select keys[1] from process.hint where stream = 'opportunities' order by 1")).all()
+    with reading(house.engine) as conn:
+        pages = conn.scalars(sa.text("select id from raw.page order by id")).all()
+        bodies = [landing.read(conn, page).page.body for page in pages]
+    assert events == ["om:00001", "om:00002", "om:00003"]
+    assert keys == ["0065g0000000001AAA", "0065g0000000002AAA", "0065g0000000003AAA"]
+    assert len(bodies) == 2
+    assert not any(b"THE.SESSION" in body for body in bodies)
+
+
+def test_an_outbound_message_of_another_org_leaves_nothing(house: ApiHouse) -> None:
+    """The organization is the proof: another one's message is 401, as is one to a connection that names none."""
+    requests = [outbound("00001", org="00D5g000009zzzz"), {**outbound("00001"), "url": "/webhooks/crm"}]
+    assert [answer.status_code for answer in house.ask_all(requests)] == [401, 401]
+    assert stored(house) == (0, 0, 0)
