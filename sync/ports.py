@@ -200,6 +200,33 @@ class Filing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A file that came: its name, and when it was taken (business time, UTC)."""
+
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A file that a calendar expects: which (a day), by when (UTC), what became of it, in a word and in words."""
+
+    subject: str
+    due: datetime
+    state: Literal["expected", "received", "late", "missing"]
+    words: str
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A source of files that knows when they are due."""
+
+    def expected(self, stream: str, arrivals: Sequence[Arrived], *, since: datetime | None, now: datetime) -> Sequence[Expected]:
+        """Pure: what was due since the stream went live, and the next to come, given the files that have come. Empty without a calendar."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A write to carry out, as the ledger holds it. `effect_key` is permanent and travels as the idempotency key."""
 

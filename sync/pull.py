@@ -20,10 +20,10 @@ import structlog
 from db.bulk import Contended
 from db.clock import Clock
 from db.engine import Writing, writing
-from sync import crash, http_gate, leases, pull_batch, quarantine, runs, streams
+from sync import crash, expectations, http_gate, leases, pull_batch, quarantine, runs, streams
 from sync.connections import Connection, Landscape
 from sync.errors import MAX_ATTEMPTS, AuthError, DataError, SourceError, TransientError, decide_retry
-from sync.ports import ControlTotal, Filing, Metered, Page, Pending, Source, Stream
+from sync.ports import ControlTotal, Expecting, Filing, Metered, Page, Pending, Source, Stream
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
 
@@ -300,6 +300,7 @@ class _Pull:
                 self._keep_count(conn)
                 if state.breaker_open_until_wall is not None:
                     runs.tell(conn, self._connection, self._stream.name, "sync.recovered", run_id, now, {})
+            self._expect(conn, state, now)
             runs.end(conn, run_id, "done", self._result, now)
         crash.point("after_finish")
         return self._result
@@ -333,8 +334,14 @@ class _Pull:
             if delayed and state.breaker_open_until_wall is None:
                 told = {"error": error.detail, "kind": error.kind}
                 runs.tell(conn, self._connection, self._stream.name, "sync.delayed", run_id, now, told)
+            self._expect(conn, state, now)
             runs.end(conn, run_id, "failed", self._result, now)
         return self._result
+
+    def _expect(self, conn: Writing, state: streams.State, now: datetime) -> None:
+        """What should have come by now, whether the source answered or not."""
+        if isinstance(self._source, Expecting):
+            expectations.keep(conn, self._writer.place, self._source, since=state.live_since, now=now)
 
     def _close_run(self, run_id: int, state: str, result: PullResult) -> PullResult:
         with writing(self._engine) as conn:

@@ -280,11 +280,11 @@ def trouble(conn: Writing, place: Place, items: Sequence[Trouble], *, now: datet
 
 
 def recovered(conn: Writing, connection: str, stream: str, *, now: datetime) -> int:
-    """Resolves what was open about the stream itself: it answers again."""
+    """Resolves what was open about the stream itself: it answers again. A file that should have come is another matter."""
     return conn.execute(
         sa.text(
             "update process.exception set state = 'resolved', resolved_at = :now, resolution = :resolution"
-            " where connection = :connection and stream = :stream and kind = 'stream'"
+            " where connection = :connection and stream = :stream and kind = 'stream' and cause not in ('file_late', 'file_missing')"
             " and state not in ('resolved', 'dismissed')"
         ),
         {"now": now, "resolution": RECOVERED, "connection": connection, "stream": stream},

@@ -43,6 +43,8 @@ CAUSES: dict[str, Cause] = {
               "critical"),
         Cause("file_unreadable", "The file can't be read as what it should be", "Ask the sender for a correct file.", "critical"),
         Cause("file_conflict", "A file came again with other content", "Confirm which of the two is right.", "critical"),
+        Cause("file_late", "A file has not come by its cut-off", "It closes by itself when the file comes; call the sender if it lasts.", "high"),
+        Cause("file_missing", "A file is missing", "Ask the sender for it; it closes by itself when the file comes.", "critical"),
         Cause("balance_mismatch", "The statement does not balance", "Ask the bank for a complete statement.", "critical"),
         Cause("balance_chain", "The opening balance does not follow the last closing balance", "Look for a missing statement.", "high"),
         Cause("source_auth", "The system refuses our credentials", "Renew the credentials and test the connection.", "critical"),

@@ -60,6 +60,7 @@ def expression(text: pl.Expr, column: Column, declaration: Declaration, zone: st
             decimal=column.decimal or declaration.decimal,
             thousands=declaration.thousands if column.thousands is None else column.thousands or None,
             trailing_minus=declaration.trailing_minus if column.trailing_minus is None else column.trailing_minus,
+            implied_decimals=column.implied_decimals or 0,
         )
     if column.type == "integer":
         return pl.when(text.str.contains(r"^[+-]?\d{1,18}$")).then(text.str.strip_prefix("+")).otherwise(None).cast(pl.Int64, strict=False)
@@ -69,11 +70,16 @@ def expression(text: pl.Expr, column: Column, declaration: Declaration, zone: st
         return pl.coalesce([day(text, one) for one in column.formats])
     if column.type == "time":
         return pl.coalesce([moment(text, one, zone, column.ambiguous) for one in column.formats])
+    if column.alpha is not None:
+        return pl.when(text.str.contains(r"^[0-9]+$")).then(text.str.zfill(column.alpha)).otherwise(text)
     return text
 
 
-def amount(text: pl.Expr, *, decimal: str, thousands: str | None, trailing_minus: bool) -> pl.Expr:
-    """Amount text as Decimal(19, 4), exactly. Grouping has to be right: with '.' for thousands '1.50' is no amount."""
+def amount(text: pl.Expr, *, decimal: str, thousands: str | None, trailing_minus: bool, implied_decimals: int = 0) -> pl.Expr:
+    """Amount text as Decimal(19, 4), exactly. Grouping has to be right: with '.' for thousands '1.50' is no amount.
+
+    With `implied_decimals` the last so many digits are decimals; text with a decimal mark is then no amount.
+    """
     point = re.escape(decimal)
     digits = r"\d+"
     if thousands is not None:
@@ -86,6 +92,12 @@ def amount(text: pl.Expr, *, decimal: str, thousands: str | None, trailing_minus
     if trailing_minus:
         plain = pl.when(plain.str.contains(r"[+-]$")).then(plain.str.slice(-1) + plain.str.head(-1)).otherwise(plain)
     fits = text.str.contains(shape) & plain.str.contains(_FITTING)
+    if implied_decimals:
+        digits_only = text.str.contains("^" + sign.format(r"\d+") + "$")
+        whole = plain.str.extract(r"^[+-]?(\d+)$").str.zfill(implied_decimals + 1)
+        negative = pl.when(plain.str.starts_with("-")).then(pl.lit("-")).otherwise(pl.lit(""))
+        plain = negative + whole.str.head(-implied_decimals) + "." + whole.str.tail(implied_decimals)
+        fits = digits_only & plain.str.contains(_FITTING)
     # Zeros beyond the fourth decimal carry nothing, and the cast would round only what they don't hide.
     return pl.when(fits).then(plain.str.strip_prefix("+")).otherwise(None).cast(DTYPES["amount"], strict=False)
 

@@ -34,6 +34,10 @@ class Column(Part):
     decimal: str | None = None
     thousands: str | None = None
     trailing_minus: bool | None = None
+    alpha: int | None = Field(default=None, ge=1, le=40)
+    """A text of digits alone is filled with zeros to this width, as SAP keeps its numbers: one sender writes them with zeros, another without."""
+    implied_decimals: int | None = Field(default=None, ge=0, le=6)
+    """An amount without a decimal mark: its last so many digits are decimals, `0000012345` with 2 is 123.45."""
     zone: str | None = None
     ambiguous: Literal["reject", "earliest", "latest"] = "reject"
     """What a local time means that a clock change makes happen twice; one that it skips is always rejected."""
@@ -68,8 +72,20 @@ class Case(Part):
     value: Scalar
 
 
+class After(Part):
+    """A date so many days after the date column `day`: the first of the integer columns `days` that is present and not zero, else none."""
+
+    day: str
+    days: Strings
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _one_or_many(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
+
 class Rule(Part):
-    """Where a canonical field comes from; exactly one of `column`, `value`, `first`, `join`, `sum`, `cases` is given.
+    """Where a canonical field comes from; exactly one of `column`, `value`, `first`, `join`, `sum`, `cases`, `after` is given.
 
     `values` maps what stands in the column; what it does not name is `default`, and without one it is a reject.
     """
@@ -80,6 +96,7 @@ class Rule(Part):
     join: Strings | None = None
     sum: Strings | None = None
     cases: Annotated[tuple[Case, ...], Field(min_length=1)] | None = None
+    after: After | None = None
     separator: str = "/"
     values: dict[str, Scalar] | None = None
     default: Scalar | None = None
@@ -92,15 +109,16 @@ class Rule(Part):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        origins = [o for o in (self.column, self.value, self.first, self.join, self.sum, self.cases) if o is not None]
+        origins = [o for o in (self.column, self.value, self.first, self.join, self.sum, self.cases, self.after) if o is not None]
         if len(origins) != 1:
-            raise ValueError("a field comes from exactly one of column, value, first, join, sum, cases")
+            raise ValueError("a field comes from exactly one of column, value, first, join, sum, cases, after")
         return self
 
     def columns(self) -> tuple[str, ...]:
         """Every column that the rule reads."""
         of_cases = tuple(name for case in self.cases or () for one in case.when for name in one.columns())
-        return ((self.column,) if self.column else ()) + (self.first or self.join or self.sum or ()) + of_cases
+        of_after = (self.after.day, *self.after.days) if self.after else ()
+        return ((self.column,) if self.column else ()) + (self.first or self.join or self.sum or ()) + of_cases + of_after
 
 
 class Feed(Part):
@@ -160,6 +178,8 @@ class Declaration(Part):
             raise ValueError(f"{feed.entity} needs {', '.join(missing)}: add it under its fields")
         for field, rule in feed.fields.items():
             self._fits(feed.entity, field, rule)
+        for one in feed.when:
+            self._comparable(feed.entity, one)
         for column in feed.changed_at:
             if self.columns[column].type not in ("date", "time"):
                 raise ValueError(f"{feed.entity}: changed_at takes a date or a time, but column {column} is neither")
@@ -171,6 +191,22 @@ class Declaration(Part):
             found = self.columns[column].type
             if found not in ACCEPTED[wanted]:
                 raise ValueError(f"{entity}.{field} takes a {wanted}, but column {column} is declared {found}")
+
+        if rule.after is not None:
+            if wanted != "date":
+                raise ValueError(f"{entity}.{field} takes a {wanted}; `after` gives a date")
+            self.needs(f"{entity}.{field}", (rule.after.day,), "date")
+            self.needs(f"{entity}.{field}", rule.after.days, "integer")
+        for one in (condition for case in rule.cases or () for condition in case.when):
+            self._comparable(f"{entity}.{field}", one)
+
+    def _comparable(self, what: str, one: Condition) -> None:
+        """ValueError when the condition compares what can't be compared."""
+        found = self.columns[one.column].type
+        if one.test in ("nonzero", "positive", "negative") and found not in ("amount", "integer"):
+            raise ValueError(f"{what}: column {one.column} is declared {found}; only an amount or an integer is {one.test}")
+        if one.test == "equals_column" and (one.other is None or self.columns[one.other].type != found):
+            raise ValueError(f"{what}: equals_column needs `other`, a column of the same type as {one.column}")
 
     def needs(self, what: str, columns: tuple[str, ...], kind: str | None = None) -> None:
         """ValueError when one of `columns`, which `what` names, is not declared, or not as `kind`."""

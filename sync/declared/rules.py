@@ -43,6 +43,10 @@ def value(rule: Rule, kind: Kind) -> pl.Expr:
         return pl.concat_str([pl.col(column).cast(pl.String) for column in rule.join], separator=rule.separator, ignore_nulls=True)
     if rule.value is not None:
         return _constant(rule.value, kind)
+    if rule.after is not None:
+        days = pl.coalesce([pl.when(pl.col(column) != 0).then(pl.col(column)) for column in rule.after.days])
+        # A term of more than a hundred years is none: the sum would leave the calendar.
+        return pl.col(rule.after.day) + pl.duration(days=pl.when(days.abs() < 36_500).then(days))
     if rule.sum is not None:
         found = pl.sum_horizontal([pl.col(column).cast(dtype) for column in rule.sum])
     else:

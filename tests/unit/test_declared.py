@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
-from sync.declared.declaration import Declaration
+import polars as pl
+import pytest
+
+from sync.declared.columns import amount
+from sync.declared.declaration import Declaration, Rule
 from sync.declared.mapping import Speaker, Telling, canonical
 from sync.declared.records import of_rows
+from sync.declared.rules import value
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
 DECLARATION = Declaration.model_validate(
@@ -59,3 +65,48 @@ def test_no_rows_are_no_rows() -> None:
     """An empty page maps to empty frames."""
     found = canonical(of_rows([], DECLARATION, []), DECLARATION, Speaker("EMEA"), Telling("page 1", NOW))
     assert (found.records, found.frames["invoice"].height, found.rejects.height) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "decimals", "expected"),
+    [
+        ("0000012345", 2, "123.45"),
+        ("12345-", 2, "-123.45"),
+        ("-5", 2, "-0.05"),
+        ("7", 3, "0.007"),
+        ("123.45", 2, None),
+        ("1234567", 6, None),
+        ("1230000", 6, "1.23"),
+    ],
+)
+def test_implied_decimals_are_exact(text: str, decimals: int, expected: str | None) -> None:
+    """Digits without a decimal mark; what does not fit four decimals is no amount."""
+    read = pl.select(amount(pl.lit(text), decimal=".", thousands=None, trailing_minus=True, implied_decimals=decimals)).item()
+    assert read == (None if expected is None else Decimal(expected))
+
+
+def test_a_date_may_lie_days_after_another() -> None:
+    """The first term that is there and not zero counts; without one there is no date."""
+    rule = Rule.model_validate({"after": {"day": "d", "days": ["n", "m"]}})
+    frame = pl.DataFrame(
+        {"d": [date(2026, 1, 30)] * 4, "n": [0, 30, None, 10**12], "m": [14, 5, None, None]},
+        schema={"d": pl.Date, "n": pl.Int64, "m": pl.Int64},
+    )
+    assert frame.select(value(rule, "date")).to_series().to_list() == [date(2026, 2, 13), date(2026, 3, 1), None, None]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"due_date": {"after": {"day": "id", "days": "total"}}}, "id has to be declared date"),
+        ({"gross": {"after": {"day": "day", "days": "total"}}}, "takes a amount"),
+        ({"is_credit": {"cases": [{"when": [{"column": "id", "is": "positive"}], "value": True}]}}, "only an amount or an integer"),
+        ({"is_credit": {"cases": [{"when": [{"column": "id", "is": "equals_column"}], "value": True}]}}, "needs `other`"),
+    ],
+)
+def test_rules_that_compare_what_can_not_be_compared_are_refused(change: dict[str, Any], words: str) -> None:
+    """Said when the declaration is read, not in the middle of a page."""
+    document = DECLARATION.model_dump(by_alias=True, exclude_none=True)
+    document["entities"][0]["fields"].update(change)
+    with pytest.raises(ValueError, match=words):
+        Declaration.model_validate(document)

@@ -14,15 +14,19 @@ import structlog
 
 from sync.connections import Connection, Landscape
 from sync.declared.mapping import speaker_of
+from sync.drops import calendar
 from sync.drops.arrivals import Arrivals, Dropped, left_alone
 from sync.drops.places import places_of
 from sync.errors import DataError, PermanentError, SourceError, TransientError
-from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
+from sync.ports import Arrived, Capabilities, Cursor, Expected, Finding, Mapped, Page, Pending, Stream
 from sync.systems.flat_files import wire
 from sync.systems.flat_files.declaration import FileKind, declared
+from sync.systems.flat_files.idoc_paths import CONTROL
 from sync.systems.flat_files.intake import Content, Intake
 from sync.systems.flat_files.mapping import Arrival, map_file
 from sync.systems.flat_files.memory import Memory, Taken
+from sync.systems.flat_files.packing import is_packed
+from sync.systems.flat_files.tables import tables
 
 _log = structlog.get_logger(__name__)
 
@@ -67,9 +71,9 @@ class FlatFiles:
                 headers["conflict"] = conflict
             if memory.last_sequence is not None:
                 headers["previous_sequence"] = str(memory.last_sequence)
-            memory = memory.after(Taken(name, content.digest, period, sequence, now))
+            memory = memory.after(Taken(name, content.digest, period, sequence))
             whole = place == len(fresh) - 1 and not look.growing and stuck is None
-            page = Page(content.body, _content_type(content.body), memory.cursor(), name=name, headers=headers)
+            page = Page(content.body, _content_type(content.body, kind), memory.cursor(), name=name, headers=headers)
             yield replace(page, complete_until=now) if whole else page
         for orphan in left_alone(look.orphans, kind.signs(), memory.knows):
             with suppress(SourceError):
@@ -136,7 +140,7 @@ class FlatFiles:
             raise TransientError(f"{error.filename or path} can't be read: {error.strerror}", connection=self._connection.name) from error
         told = None if manifest is None else manifest.decode("utf-8", errors="replace")
         headers = _headers(kind, Content(body, hashlib.sha256(body).hexdigest(), told, None), received)
-        return Page(body, _content_type(body), None, name=path.name, headers=headers)
+        return Page(body, _content_type(body, kind), None, name=path.name, headers=headers)
 
     def stream_of(self, path: Path) -> str:
         """The stream that a file of this name belongs to: the kind whose pattern fits, or the only kind there is."""
@@ -158,6 +162,13 @@ class FlatFiles:
             self._intake.settle(page.name or "", page.headers.get("digest"), kind, accepted=accepted, reason=reason)
         except SourceError as error:
             _log.warning("a committed file stays where it is", file=page.name, connection=self._connection.name, detail=error.detail)
+
+    def expected(self, stream: str, arrivals: Sequence[Arrived], *, since: datetime | None, now: datetime) -> Sequence[Expected]:
+        """What the kind's calendar expects, given the files that have come."""
+        kind = self._kind(stream)
+        if kind.expect is None:
+            return ()
+        return calendar.expected(kind.expect, arrivals, zone=self._connection.zone, name=kind.name, since=since, now=now)
 
     def probe(self, *, now: datetime) -> Iterator[Finding]:
         """Says whether the folders can be read and tidied, and what the files waiting there are like."""
@@ -209,19 +220,23 @@ class FlatFiles:
         return kind
 
 
-def _content_type(body: bytes) -> str:
-    return "application/gzip" if body[:2] == b"\x1f\x8b" else "text/csv"
+def _content_type(body: bytes, kind: FileKind) -> str:
+    if is_packed(body):
+        return "application/gzip" if body[:2] == b"\x1f\x8b" else "application/zip"
+    return {"delimited": "text/csv", "idoc_xml": "application/xml"}.get(kind.format, "text/plain")
 
 
 def _headers(kind: FileKind, content: Content, received: datetime) -> dict[str, str]:
     """What mapping and a person who looks at a line need to know of the file beside its bytes."""
-    before = int(kind.names_in_file) + int(kind.header is not None)
+    before = int(kind.format == "delimited" and kind.names_in_file) + int(kind.header is not None)
     headers = {
         "digest": content.digest,
         "received_at": received.astimezone(UTC).isoformat(),
         "encoding": kind.encoding,
         "first_record_line": str(before),
     }
+    if kind.format.startswith("idoc") and kind.each is None:
+        headers["record_mark"] = "<IDOC" if kind.format == "idoc_xml" else CONTROL
     if content.manifest is not None:
         headers["manifest"] = content.manifest
     if content.too_large is not None:
@@ -236,7 +251,7 @@ def _deletes(kind: FileKind) -> bool:
 def _numbers(name: str, body: bytes, kind: FileKind) -> tuple[int | None, int | None]:
     """(period, sequence) by the name or the header; (None, None) for a file that can't be read: mapping will say why."""
     try:
-        header = wire.table(wire.decode(body, kind), kind).header if kind.header is not None else {}
+        header = tables(body, kind)[0][1].header if kind.header is not None else {}
     except DataError:
         header = {}
     return wire.numbering(name, header, kind)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import polars as pl
+
 from sync.declared.columns import typed
 from sync.declared.mapping import Speaker, Telling, fed
 from sync.errors import DataError
 from sync.ports import ControlTotal, Mapped
 from sync.systems.flat_files import totals, wire
 from sync.systems.flat_files.declaration import FileKind
+from sync.systems.flat_files.tables import joined, tables
 
 _SEQUENCES = 10**6
 _PERIOD_LIMIT = 10**9
@@ -39,12 +42,32 @@ def map_file(body: bytes, arrival: Arrival, kind: FileKind, speaker: Speaker) ->
     if arrival.too_large is not None:
         raise wire.unreadable(f"{arrival.name} has {arrival.too_large} bytes; {kind.max_bytes} are allowed", bytes=arrival.too_large)
     told = totals.manifest(body, arrival.manifest, kind)
-    table = wire.table(wire.decode(body, kind), kind)
+    parts = tables(body, kind)
+    table = joined([part for _, part in parts])
     lines, problems = typed(table, kind, speaker.zone)
-    voices = [voice for voice in (totals.trailer(table, kind), told) if voice is not None]
-    verdicts = totals.checked(arrival.name, table, lines, kind, voices) + _noted(arrival, table, kind)
+    verdicts = _totals(arrival.name, parts, table, lines, kind, told) + _noted(arrival, table, kind)
     telling = Telling(arrival.name, arrival.received_at, _version(arrival, table, kind))
     return replace(fed(table, lines, problems, kind, speaker, telling), control_totals=verdicts)
+
+
+def _totals(
+    name: str, parts: list[tuple[str, wire.Table]], table: wire.Table, lines: pl.DataFrame, kind: FileKind, told: totals.Declared | None
+) -> tuple[ControlTotal, ...]:
+    """The verdicts over the file; of an archive, over each of its files by its own trailer, and over all of them by the manifest."""
+    if len(parts) == 1:
+        voices = [voice for voice in (totals.trailer(parts[0][1], kind), told) if voice is not None]
+        return totals.checked(name, table, lines, kind, voices)
+    verdicts: list[ControlTotal] = []
+    first = 0
+    for inner, part in parts:
+        voice = totals.trailer(part, kind)
+        if voice is not None:
+            own = lines.filter(pl.col("ordinal").is_between(first, first + part.records, closed="left"))
+            verdicts += totals.checked(f"{name}/{inner}", part, own, kind, [voice])
+        first += part.records
+    if told is not None or not verdicts:
+        verdicts += totals.checked(name, table, lines, kind, [] if told is None else [told])
+    return tuple(verdicts)
 
 
 def _version(arrival: Arrival, table: wire.Table, kind: FileKind) -> int:

@@ -1,10 +1,9 @@
-"""What the cursor of a stream of files remembers: which files were taken, their places in the sequence, when each came. Pure."""
+"""What the cursor of a stream of files remembers: which files were taken, and their places in the sequence. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sync.ports import Cursor
@@ -15,34 +14,26 @@ REMEMBERED = 2000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file that was taken. `digest`: SHA-256 in hex; `period` and `sequence`: 0 without; `received`: when it was pulled, UTC."""
+    """A file that was taken. `digest`: SHA-256 in hex; `period` and `sequence`: 0 without."""
 
     name: str
     digest: str
     period: int
     sequence: int
-    received: datetime | None = None
 
     def entry(self) -> list[Any]:
         """The file as the cursor holds it."""
-        return [self.name, self.digest, self.period, self.sequence, self.received.isoformat() if self.received else None]
+        return [self.name, self.digest, self.period, self.sequence]
 
 
 class Memory:
     """A cursor as it is read; each file that is taken gives a new one."""
 
     def __init__(self, cursor: Cursor | None) -> None:
-        """Reads cursors of earlier versions too, which did not know when a file came."""
         held: Mapping[str, Any] = cursor or {}
         self._entries: list[list[Any]] = [list(entry) for entry in held.get("files", [])]
         self.last_sequence: int | None = held.get("last_sequence")
         self.looks: Mapping[str, Sequence[int]] = held.get("looks", {})
-
-    def taken(self) -> Iterator[Taken]:
-        """The files, in the order in which they were taken."""
-        for name, digest, period, sequence, *more in self._entries:
-            received = datetime.fromisoformat(more[0]).astimezone(UTC) if more and more[0] else None
-            yield Taken(name, digest, period, sequence, received)
 
     def knows(self, name: str) -> bool:
         """Whether a file of this name was taken."""

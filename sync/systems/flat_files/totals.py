@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import polars as pl
 
-from sync.declared.columns import amount
+from sync.declared.columns import expression
+from sync.declared.declaration import Column
 from sync.declared.records import raw
 from sync.errors import DataError
 from sync.ports import ControlTotal
@@ -57,9 +58,8 @@ def trailer(table: Table, kind: FileKind) -> Declared | None:
         raise unreadable(f"the trailer's count {count!r} is no number", trailer=dict(table.trailer))
     names = [currency for currency, _ in table.sums]
     texts = pl.DataFrame({"text": [value for _, value in table.sums]}, schema={"text": pl.String})
-    parsed = texts.select(
-        amount(pl.col("text"), decimal=kind.decimal, thousands=kind.thousands, trailing_minus=kind.trailing_minus)
-    ).to_series()
+    like = kind.columns[kind.totals.amount] if kind.totals else Column(type="amount")
+    parsed = texts.select(expression(pl.col("text"), like, kind, None)).to_series()
     if parsed.null_count():
         raise unreadable("a sum in the trailer is no amount", sums=list(table.sums))
     return Declared("trailer", None if count is None else int(count), dict(zip(names, parsed.to_list(), strict=True)))
