@@ -191,7 +191,8 @@ def drifted(rows: Rows, scalars: Iterable[str], promised: Collection[str] = ()) 
         gone = name in promised
         reshaped: list[int] = []
         absent: list[int] = []
-        if rows.alike is not None and name in rows.alike.columns and (nested or _SCALARS.issuperset(map(type, rows.alike.columns[name]))):
+        alike = rows.alike.column(name) if rows.alike is not None else None
+        if alike is not None and (nested or _SCALARS.issuperset(map(type, alike))):
             continue
         for ordinal, row in zip(rows.ordinals, rows.sound, strict=True):
             if name not in row:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -72,7 +72,7 @@ class Rows:
     def members(self) -> set[str]:
         """The names of all members that any sound record has."""
         if self.alike is not None:
-            return set(self.alike.columns)
+            return set(self.alike.names)
         return set().union(*(row.keys() for row in self.sound))
 
 
@@ -82,9 +82,7 @@ def split(body: bytes, *path: str) -> Split:
     A page that is JSON but for a NaN or an Infinity is still taken apart, so that only the record that holds it is lost.
     """
     try:
-        members: dict[str, msgspec.Raw] = _OBJECT.decode(body)
-        for step in path[:-1]:
-            members = _OBJECT.decode(members[step])
+        members = _members(body, path[:-1])
         array = bytes(members[path[-1]])
         if not array.startswith(b"["):
             raise msgspec.ValidationError("expected an array")
@@ -107,6 +105,28 @@ def split(body: bytes, *path: str) -> Split:
                 cause="file_unreadable", evidence={"begins": excerpt(body)},
             ) from error  # fmt: skip
         return Split(*salvaged)
+
+
+def _members(body: bytes, path: tuple[str, ...]) -> Mapping[str, msgspec.Raw]:
+    """The members of the object at `path`, found in one go; step by step where it is not there, to say which step leads nowhere."""
+    try:
+        found = _envelope(path).decode(body)
+    except msgspec.ValidationError:
+        members: dict[str, msgspec.Raw] = _OBJECT.decode(body)
+        for step in path:
+            members = _OBJECT.decode(members[step])
+        return members
+    for _ in path:
+        found = found.inner
+    return found
+
+
+@lru_cache(maxsize=64)
+def _envelope(path: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    kind: Any = dict[str, msgspec.Raw]
+    for step in reversed(path):
+        kind = msgspec.defstruct("Envelope", [("inner", kind)], rename={"inner": step})
+    return msgspec.json.Decoder(kind)
 
 
 def decode(records: Sequence[msgspec.Raw | bytes]) -> Rows:
@@ -142,7 +162,7 @@ def decode(records: Sequence[msgspec.Raw | bytes]) -> Rows:
 def fields_seen(rows: Rows) -> dict[str, str]:
     """Field -> kind (text, number, flag, object, list, null), for schema drift; over a sample of a page whose records differ."""
     if rows.alike is not None:
-        return {name: _kind(next((value for value in values if value is not None), None)) for name, values in rows.alike.columns.items()}
+        return {name: _kind(rows.alike.first(name)) for name in rows.alike.names}
     kinds: dict[str, str] = {}
     step = max(1, len(rows.ordinals) // _SAMPLE)
     for ordinal in rows.ordinals[::step][:_SAMPLE]:

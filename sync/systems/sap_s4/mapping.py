@@ -187,7 +187,8 @@ def _due_date(settings: Settings, immediate: pl.Expr) -> pl.Expr:
     start = pl.coalesce("fixed", "issue_date")
     days = terms_days(blank_to_null("CustomerPaymentTerms"), settings)
     offset = days + pl.when(pl.col("fixed").is_null()).then(pl.col("extra_days").fill_null(0)).otherwise(0)
-    return pl.when(immediate).then(pl.col("issue_date")).otherwise(start.dt.offset_by(pl.format("{}d", offset)))
+    due = (start.cast(pl.Int64) + offset).cast(pl.Int32, strict=False).cast(pl.Date)
+    return pl.when(immediate).then(pl.col("issue_date")).otherwise(due)
 
 
 def terms_days(code: pl.Expr, settings: Settings) -> pl.Expr:
@@ -338,8 +339,8 @@ def read_page(body: bytes) -> tuple[Rows, Protocol]:
 
 def _annotation(rows: Rows, name: str) -> pl.Series:
     """The texts of a member whose name has a dot in it."""
-    values = rows.alike.columns.get(name, [None] * rows.total) if rows.alike is not None else [row.get(name) for row in rows.sound]
-    return pl.Series([value if isinstance(value, str) else None for value in values], dtype=pl.String)
+    values = rows.alike.column(name) if rows.alike is not None else [row.get(name) for row in rows.sound]
+    return pl.Series([value if isinstance(value, str) else None for value in values or [None] * rows.total], dtype=pl.String)
 
 
 def _items_path(settings: Settings, protocol: Protocol) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+import xxhash
 
 from sync.errors import TransientError
 from sync.systems.sap_s4.odata import listing
@@ -145,7 +146,7 @@ class Walk:
 
 def _digest(split: Split) -> bytes:
     records = split.records
-    return hashlib.sha256(records.array if isinstance(records, Records) else b"".join(map(bytes, records))).digest()
+    return xxhash.xxh3_128_digest(records.array if isinstance(records, Records) else b"".join(map(bytes, records)))
 
 
 def _record(raw: msgspec.Raw | bytes) -> Record | None:

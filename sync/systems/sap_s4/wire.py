@@ -137,13 +137,27 @@ def to_moment(column: str, protocol: Protocol = "v2") -> pl.Expr:
     if protocol == "v4":
         # Polars reads nine digits of a second at most, and rounds none: S/4 writes seven.
         return to_utc(column)
-    shape = r"^/Date\((-?\d{1,15})([+-]\d{1,4})?\)/$"
-    ticks = pl.col(column).str.extract(shape, 1).cast(pl.Int64, strict=False)
-    minutes = pl.col(column).str.extract(shape, 2).str.strip_prefix("+").cast(pl.Int64, strict=False).fill_null(0)
-    millis = ticks - minutes * 60_000
+    millis = pl.col(column).map_batches(_ticks, return_dtype=pl.Int64, is_elementwise=True)
     # Polars holds years 1 to 9999 and more; beyond them nothing of ours is meant.
-    held = pl.when(millis.is_between(-62_135_596_800_000, 253_402_300_799_999)).then(millis).otherwise(None)
-    return pl.from_epoch(held, time_unit="ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    held = pl.when(millis.is_between(-62_135_596_800_000, 253_402_300_799_999)).then(millis * 1000).otherwise(None)
+    return held.cast(pl.Datetime("us", "UTC"))
+
+
+_DIGITS = pl.col("text").str.strip_prefix("/Date(").str.strip_suffix(")/").str.strip_suffix("+0000").alias("digits")
+_AROUND = pl.col("text").str.len_bytes() - pl.col("digits").str.len_bytes()
+_PLAIN = (_AROUND.is_in([8, 13]) & (pl.col("digits").str.len_bytes() <= 15) & ~pl.col("digits").str.starts_with("+")).alias("plain")
+
+
+def _ticks(texts: pl.Series) -> pl.Series:
+    """The milliseconds since 1970 in UTC that V2 JSON dates say. Hosts write UTC with no offset or +0000: where all do, digits are all
+    that has to be read; where one text is otherwise, all are read by their shape.
+    """
+    taken = texts.alias("text").to_frame().with_columns(_DIGITS)
+    plain, ticks = taken.select(_PLAIN, pl.col("digits").cast(pl.Int64, strict=False)).get_columns()
+    if plain.all() and ticks.null_count() == texts.null_count():
+        return ticks
+    minutes = texts.str.extract(_V2_DATE.pattern, 2).str.strip_prefix("+").cast(pl.Int64, strict=False).fill_null(0)
+    return texts.str.extract(_V2_DATE.pattern, 1).cast(pl.Int64, strict=False) - minutes * 60_000
 
 
 @lru_cache(maxsize=256)
