@@ -111,14 +111,14 @@ def _members(body: bytes, path: tuple[str, ...]) -> Mapping[str, msgspec.Raw]:
     """The members of the object at `path`, found in one go; step by step where it is not there, to say which step leads nowhere."""
     try:
         found = _envelope(path).decode(body)
+        for _ in path:
+            found = found.inner
+        members: dict[str, msgspec.Raw] = found
     except msgspec.ValidationError:
-        members: dict[str, msgspec.Raw] = _OBJECT.decode(body)
+        members = _OBJECT.decode(body)
         for step in path:
             members = _OBJECT.decode(members[step])
-        return members
-    for _ in path:
-        found = found.inner
-    return found
+    return members
 
 
 @lru_cache(maxsize=64)

@@ -59,18 +59,22 @@ class _Host(http.server.BaseHTTPRequestHandler):
         if split.path.endswith("$metadata"):
             return self._send(self.described, "application/xml")
         time.sleep(self.wait)
-        start = int(query.get("$skip", "0")) + _beyond(query.get("$filter", ""))
-        number, rest = divmod(start, STEP)
+        before = _beyond(query.get("$filter", ""))
+        number, rest = divmod(int(query.get("$skip", "0")) + before, STEP)
         if rest or number >= len(self.bodies):
             return self._send(b'{"d":{"__count":"0","results":[]}}', "application/json")
-        return self._send(self.bodies[number], "application/json")
+        # The count is of what the filter leaves, whatever was skipped.
+        count = b'{"d":{"__count":"%d",' % (len(self.bodies) * STEP - before)
+        body = self.bodies[number]
+        return self._send(count, "application/json", memoryview(body)[body.index(b'"results"') :])
 
-    def _send(self, body: bytes, kind: str) -> None:
+    def _send(self, body: bytes, kind: str, rest: bytes | memoryview = b"") -> None:
         self.send_response(200)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) + len(rest)))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.write(rest)
         self.wfile.flush()
 
 

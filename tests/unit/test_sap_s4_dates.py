@@ -36,7 +36,7 @@ def _slowly(text: str | None) -> datetime | None:
 @given(st.lists(st.none() | _WRITTEN, max_size=8), st.lists(st.sampled_from(_ODD) | st.text(max_size=12), max_size=2))
 def test_dates_read_in_one_go_are_those_read_one_by_one(usual: list[str | None], odd: list[str]) -> None:
     """Beside any other texts, with and without offsets; what is none is null, and nothing raises."""
-    frame = pl.DataFrame({"t": usual + odd}, schema={"t": pl.String}).select("t", at=to_moment("t"), on=to_day("t"))
+    frame = pl.DataFrame({"t": [*usual, *odd]}, schema={"t": pl.String}).select("t", at=to_moment("t"), on=to_day("t"))
     for text, at, on in frame.iter_rows():
         expected = _slowly(text)
         assert (at, on) == (expected, None if expected is None else expected.date())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote, urlencode
 
+from sync.ahead import Ahead, joins
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
 from sync.http import Answer
 from sync.systems.sap_s4 import batch
@@ -22,6 +25,14 @@ BATCH_MAX = 40
 NOT_IMPLEMENTED = 501
 _NO_BATCH: set[tuple[str, str]] = set()
 """(connection, service) of hosts that have refused a $batch: this process does not try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """A page that was asked for by its number, behind `skip` records."""
+
+    skip: int
+    got: Got
 
 
 class Reader:
@@ -41,18 +52,23 @@ class Reader:
         Raises TransientError when the host repeats itself or says that there is more and gives nothing.
         """
         walk = Walk(query, self._page_size)
-        for _ in range(PAGES_MAX):
-            got = first or self._page(query, walk)
-            first = None
-            try:
-                new = walk.take(got)
-            except SourceError as error:
-                error.connection = self._session.name
-                raise
-            if new:
-                yield got
-            if walk.done:
-                return
+        held: Got | None = None
+        with Ahead[_Guess](self._session.settings.read_ahead - 1) as ahead:
+            for number in range(PAGES_MAX):
+                got = first or self._guessed(ahead, number, held) or self._page(query, walk)
+                first = None
+                try:
+                    new = walk.take(got)
+                except SourceError as error:
+                    error.connection = self._session.name
+                    raise
+                held = got
+                if not walk.done:
+                    self._guess(ahead, number + 1, query, walk, got)
+                if new:
+                    yield got
+                if walk.done:
+                    return
         raise TransientError(f"{query.entity_set.path}: no end after {PAGES_MAX} pages", connection=self._session.name)
 
     def find(
@@ -76,6 +92,35 @@ class Reader:
         """One record by its key predicate; 404 is returned."""
         chosen = self._session.select(entity_set)
         return self._session.get(entity_set, chosen, key=key, accept=(404,))
+
+    def _guess(self, ahead: Ahead[_Guess], coming: int, query: Query, walk: Walk, got: Got) -> None:
+        """Asks for pages behind the `coming` one, by their number from where that one will begin: each begins with the last record of
+        the one before. Only where the host gives full pages and says how many records there are, so that none is asked for in vain.
+        """
+        taken, step = len(got.split.records), self._page_size - 1
+        if not walk.by_position or got.following or got.count is None or taken < self._page_size or step == 0:
+            ahead.forget()
+            return
+        while (number := ahead.following(coming)) is not None and got.count - taken > (number - coming) * step:
+            ahead.ask(number, partial(self._ask, query, walk.position, (number - coming) * step))
+
+    def _ask(self, query: Query, position: str | None, skip: int) -> _Guess:
+        return _Guess(skip, got_of(self._session.get(query.entity_set, self._params(query, position, skip)).body))
+
+    def _guessed(self, ahead: Ahead[_Guess], number: int, held: Got | None) -> Got | None:
+        """The page of this number, if it was guessed and is what would have been asked for: it begins with records that the last page
+        ends with. It counts what is left as if it had been asked for there.
+        """
+        guess = ahead.take(number)
+        if guess is None or held is None:
+            return None
+        got, taken = guess.got, len(guess.got.split.records)
+        if got.following is None and got.count is not None and joins(held.split.records, got.split.records):
+            left = got.count - guess.skip - taken
+            if left == 0 or (left > 0 and taken == self._page_size):
+                return replace(got, count=taken + left)
+        ahead.forget()
+        return None
 
     def _page(self, query: Query, walk: Walk) -> Got:
         entity_set = query.entity_set

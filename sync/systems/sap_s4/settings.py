@@ -35,6 +35,8 @@ class Settings(BaseModel):
     """Where the token's own server wants client id and secret: as basic authentication, or in the form."""
     sap_client: str | None = Field(default=None, pattern=r"^\d{3}$")
     page_size: int = Field(default=1000, ge=1, le=5000)
+    read_ahead: int = Field(default=4, ge=1, le=8)
+    """How many pages of a long listing are asked for at once; 1: one after the other."""
     look_back_minutes: int = Field(default=10, ge=0, le=24 * 60)
     look_back_days: int = Field(default=1, ge=0, le=30)
     full_hours: int = Field(default=24, ge=1)

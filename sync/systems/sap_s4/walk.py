@@ -103,6 +103,11 @@ class Walk:
         self._go_on(got, taken)
         return True
 
+    @property
+    def by_position(self) -> bool:
+        """Whether the next page is asked for where the last one ended, and by nothing else."""
+        return self._mode == "position" and self.skip == 0 and self.link is None
+
     def _nothing_new(self, got: Got) -> bool:
         """Whether a host without paging of any kind has shown that there is nothing behind what it gave."""
         records = frozenset(hashlib.sha256(record).digest() for record in got.split.records)
