@@ -7,7 +7,7 @@ ask for. A guess is never believed: whoever takes one checks that it is what it 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -32,6 +32,10 @@ class Ahead(Generic[T]):
         self.forget()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def expects(self, number: int) -> bool:
+        """Whether the page with this number is under way."""
+        return any(guessed == number for guessed, _ in self._asked)
 
     def following(self, number: int) -> int | None:
         """The page to guess next when the one with `number` will be asked for in earnest; None where enough are under way."""
@@ -60,14 +64,3 @@ class Ahead(Generic[T]):
         for _, guess in self._asked:
             guess.cancel()
         self._asked.clear()
-
-
-def joins(before: Sequence[bytes], after: Sequence[bytes]) -> bool:
-    """Whether `after` begins with records that `before` ends with, so that nothing lies between the two pages."""
-    if not before or not after:
-        return False
-    for place in range(len(before) - 1, -1, -1):
-        if before[place] == after[0]:
-            overlap = min(len(before) - place, len(after))
-            return len(after) > overlap and list(before[place:]) == list(after[:overlap])
-    return False

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote, urlencode
 
-from sync.ahead import Ahead, joins
+from sync.ahead import Ahead
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
 from sync.http import Answer
 from sync.systems.sap_s4 import batch
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.csrf import Csrf
-from sync.systems.sap_s4.walk import Got, Query, Walk, got_of
+from sync.systems.sap_s4.walk import Got, Query, Walk, alike_at_end, got_of
 from sync.systems.sap_s4.wire import EntitySet
 
 PAGES_MAX = 100_000
@@ -101,24 +101,26 @@ class Reader:
         if not walk.by_position or got.following or got.count is None or taken < self._page_size or step == 0:
             ahead.forget()
             return
+        # A position finds every record that has it; a guess that is under way begins with the last one alone.
+        before = alike_at_end(got, query.after) - 1 if ahead.expects(coming) else 0
         while (number := ahead.following(coming)) is not None and got.count - taken > (number - coming) * step:
-            ahead.ask(number, partial(self._ask, query, walk.position, (number - coming) * step))
+            ahead.ask(number, partial(self._ask, query, walk.position, (number - coming) * step + before))
 
     def _ask(self, query: Query, position: str | None, skip: int) -> _Guess:
         return _Guess(skip, got_of(self._session.get(query.entity_set, self._params(query, position, skip)).body))
 
     def _guessed(self, ahead: Ahead[_Guess], number: int, held: Got | None) -> Got | None:
-        """The page of this number, if it was guessed and is what would have been asked for: it begins with records that the last page
-        ends with. It counts what is left as if it had been asked for there.
+        """The page of this number, if it was guessed and is what would have been asked for: its first record is the last one of the page
+        before, so that nothing was lost between them and nothing moved away before them. It counts what is left from there.
         """
         guess = ahead.take(number)
         if guess is None or held is None:
             return None
-        got, taken = guess.got, len(guess.got.split.records)
-        if got.following is None and got.count is not None and joins(held.split.records, got.split.records):
-            left = got.count - guess.skip - taken
-            if left == 0 or (left > 0 and taken == self._page_size):
-                return replace(got, count=taken + left)
+        got, records = guess.got, guess.got.split.records
+        if got.following is None and got.count is not None and records and bytes(records[0]) == bytes(held.split.records[-1]):
+            left = got.count - guess.skip - len(records)
+            if left == 0 or (left > 0 and len(records) == self._page_size):
+                return replace(got, count=len(records) + left)
         ahead.forget()
         return None
 

@@ -56,6 +56,16 @@ def got_of(body: bytes) -> Got:
     return Got(body, found.split, first, last, found.following, found.count)
 
 
+def alike_at_end(got: Got, position: Position) -> int:
+    """How many records at the end of an answer share the last one's position."""
+    last = position(got.last) if got.last is not None else None
+    for number, raw in enumerate(reversed(got.split.records)):
+        record = _record(raw)
+        if record is None or position(record) != last:
+            return max(number, 1)
+    return len(got.split.records)
+
+
 class Walk:
     """Where a read stands, and what it asks for next: `position` (the condition that the last record gave), `skip`, or `link`.
 
