@@ -26,6 +26,7 @@ SYSTEMS: dict[str, Kind] = {
     "kyriba": Kind("sync.systems.kyriba", "treasury", ("publish_forecast",)),
     "bank_files": Kind("sync.systems.bank_files", "bank"),
     "tryton": Kind("sync.systems.tryton", "erp", ("update_collections",)),
+    "rest": Kind("sync.systems.rest", "other"),
     "flat_files": Kind("sync.systems.flat_files", "erp"),
     "modern_treasury": Kind("sync.systems.modern_treasury", "treasury", ("publish_forecast",)),
     "ecb": Kind("sync.systems.ecb", "rates"),

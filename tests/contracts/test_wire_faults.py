@@ -13,6 +13,7 @@ from tests.contracts.suite_wire import Wire, WireSuite
 from tests.contracts.test_ecb import Daily
 from tests.contracts.test_kyriba import Accounts, Balances, BankBalances, CashFlows, TenantCase, Transfers
 from tests.contracts.test_modern_treasury import ExpectedPayments
+from tests.contracts.test_rest import Invoices as RestInvoices
 from tests.contracts.test_salesforce import Contracts
 from tests.contracts.test_sap_s4 import Orders
 from tests.contracts.test_sap_s4_more import DeliveriesOf, V4Orders
@@ -22,6 +23,7 @@ SECRETS = {
     "SF_TEST_ID": "id", "SF_TEST_SECRET": "s3cret", "S4_TEST_USER": "TIDEGATE", "S4_TEST_PASSWORD": "s3cret",
     "KYRIBA_TEST_ID": "id", "KYRIBA_TEST_SECRET": "s3cret", "TRYTON_TEST_USER": "tidegate", "TRYTON_TEST_PASSWORD": "s3cret",
     "MT_TEST_ORGANIZATION": "org-id", "MT_TEST_KEY": "s3cret",
+    "REST_TEST_CLIENT_ID": "id", "REST_TEST_CLIENT_SECRET": "s3cret", "REST_TEST_KEY": "s3cret",
 }  # fmt: skip
 
 
@@ -99,3 +101,17 @@ class TestModernTreasury(WireSuite):
             yield Wire(
                 case, case.organisation.server, renews=False, refusal=b'{"errors":{"code":"invalid_key","message":"no","parameter":null}}'
             )
+
+
+class TestRestWithTokens(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with RestInvoices("cursor", "oauth2") as case:
+            yield Wire(case, case.app.server)
+
+
+class TestRestWithAKey(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with RestInvoices("link", "header") as case:
+            yield Wire(case, case.app.server, renews=False)

@@ -1,0 +1,107 @@
+"""`tidegate connections test` on a declared application: what was tried, and of the first record what the declaration makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import polars as pl
+
+from sync.declared.declaration import Rule
+from sync.errors import SourceError
+from sync.http import Answer, wall_clock
+from sync.ports import Finding, Mapped
+from sync.systems.rest.client import Session
+from sync.systems.rest.declaration import Application, NoPaging, RestStream
+from sync.systems.rest.mapping import Read
+from sync.systems.rest.paging import Place
+
+SKEW_SECONDS = 60
+
+
+def login(session: Session, application: Application) -> Iterator[Finding]:
+    """The token, where there is one, and the path that costs little."""
+    session.login()
+    if application.auth.kind == "oauth2":
+        yield Finding("credentials", ok=True, words=f"{application.auth.token_url} gave a token")
+    if application.test_path is None:
+        return
+    try:
+        session.get(application.test_path)
+        yield Finding("address", ok=True, words=f"{application.base_url} answers at {application.test_path}")
+    except SourceError as error:
+        yield Finding("address", ok=False, words=error.detail)
+
+
+def clock(answer: Answer) -> Finding:
+    """How far the application's clock is from ours, by the Date of its answer, which counts whole seconds."""
+    try:
+        said = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        return Finding("clock", ok=True, words="the application does not say what time it is")
+    off = (said - wall_clock()).total_seconds()
+    words = f"the application's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} ours"
+    return Finding("clock", ok=abs(off) <= SKEW_SECONDS, words=words + ("" if abs(off) <= SKEW_SECONDS else ": set one of the two right"))
+
+
+def first_page(stream: RestStream, given: Read, mapped: Mapped, following: Place | None) -> Iterator[Finding]:
+    """How many records came and how the list goes on; then the first record, value by value; then what is wrong with others."""
+    bad = mapped.rejects.height
+    landed = ", ".join(f"{frame.height} {entity}" for entity, frame in mapped.frames.items() if frame.height) or "nothing"
+    yield Finding(f"{stream.stream} first page", ok=not bad, words=f"{mapped.records} records read: {landed}; {bad} could not be mapped")
+    yield Finding(f"{stream.stream} next page", ok=True, words=_next(stream, following))
+    if given.texts:
+        yield from _first_record(stream, given, mapped)
+        empty = [name for name in stream.columns if all(row[name] is None for row in given.texts)]
+        if empty:
+            places = ", ".join(f"{name} (at {stream.path_of(name)})" for name in empty)
+            yield Finding(
+                f"{stream.stream} empty columns", ok=False, words=f"nothing in any record of the page: {places}. Is the path right?"
+            )
+    for reject in mapped.rejects.head(3).to_dicts():
+        yield Finding(f"{stream.stream} record {reject['ordinal'] + 1}", ok=False, words=f"{reject['cause']}: {reject['message']}")
+
+
+def _next(stream: RestStream, following: Place | None) -> str:
+    if isinstance(stream.paging, NoPaging):
+        return "everything comes in one answer, as declared"
+    if following is None:
+        return "the answer says that this page is the last"
+    if following.url is not None:
+        return f"at {following.url.partition('?')[0]}, as the answer names it"
+    return "by " + ", ".join(f"{name}={value}" for name, value in following.params.items())
+
+
+def _first_record(stream: RestStream, given: Read, mapped: Mapped) -> Iterator[Finding]:
+    """Column -> value -> canonical field, of the first record that was sound."""
+    ordinal = given.rows.ordinals[0]
+    row = given.texts[0]
+    used: set[str] = set()
+    for feed in stream.entities:
+        frame = mapped.frames.get(feed.entity)
+        made = frame.filter(pl.col("ordinal") == ordinal).to_dicts() if frame is not None and not frame.is_empty() else []
+        if not made:
+            why = "the record can't be read" if ordinal in mapped.rejects["ordinal"].to_list() else "it does not apply to this record"
+            yield Finding(f"{stream.stream} -> {feed.entity}", ok=True, words=f"not made of the first record: {why}")
+            continue
+        yield Finding(f"{stream.stream} -> {feed.entity}", ok=True, words=f"key {made[0]['source_key']} from {', '.join(feed.key)}")
+        for name, rule in feed.fields.items():
+            used.update(rule.columns())
+            yield Finding(f"  {feed.entity}.{name}", ok=True, words=f"{_origin(stream, rule, row)} -> {_shown(made[0].get(name))}")
+        used.update(feed.columns())
+    left = [name for name in stream.columns if name not in used and (stream.incremental is None or name != stream.incremental.column)]
+    left = [name for name in left if all(name not in one.columns() for one in stream.deleted)]
+    if left:
+        yield Finding(f"{stream.stream} unused columns", ok=True, words=f"declared, and used by no entity: {', '.join(left)}")
+
+
+def _origin(stream: RestStream, rule: Rule, row: dict[str, str | None]) -> str:
+    if not rule.columns():
+        return "a constant"
+    return ", ".join(f"{name} (at {stream.path_of(name)}) {_shown(row.get(name))}" for name in dict.fromkeys(rule.columns()))
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else f"{value}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
