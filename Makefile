@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
+# `make test TRYTON=no` leaves out the tests that start a real Tryton, which takes a minute or two the first time.
+TRYTON ?= yes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench screenshots clean
+.PHONY: help setup tryton run test test-fast lint format bench screenshots clean
 
 help:  ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -26,11 +28,17 @@ setup: $(BIN)/.ready  ## fetch everything that uv.lock names into .venv
 run: setup  ## everything on this machine: database, sandbox, worker, API, dashboard
 	@exec $(BIN)/tidegate up
 
+.venv-tryton/.ready: $(BIN)/.ready uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv-tryton $(UV) sync --locked --quiet --only-group tryton --no-install-project
+	@touch $@
+
+tryton: .venv-tryton/.ready  ## fetch a real Tryton for the tests, into an environment of its own
+
 # A busy machine can make a timing fail that holds: such a test gets a second try, and the summary says so.
-test: setup  ## all tests, with the browser ones
+test: setup $(if $(filter no,$(TRYTON)),,tryton)  ## all tests, with the browser ones; TRYTON=no leaves the real ERP out
 	@$(BIN)/python tests/browser/ensure_chromium.py
 	@$(BIN)/python tests/drops/ensure_sshd.py
-	$(BIN)/pytest -n 2 --dist loadgroup --reruns 2 --reruns-delay 2
+	$(BIN)/pytest -n 2 --dist loadgroup --reruns 2 --reruns-delay 2$(if $(filter no,$(TRYTON)), -m "not tryton")
 
 test-fast: setup  ## the tests that need no server, no browser
 	$(BIN)/pytest tests/unit tests/architecture

@@ -46,7 +46,14 @@ class Session:
         """A new session as the header that carries it. AuthError when user or password is refused."""
         user = self._user.get_secret_value()
         params = [user, {"password": self._password.get_secret_value()}]
-        answer = self._post("common.db.login", params, token=None, write=False)
+        try:
+            answer = self._post("common.db.login", params, token=None, write=False)
+        except TransientError as error:
+            # a server that can't open a database tries for half a minute before it says so
+            error.detail += (
+                f"; the server also keeps still when it has no database {self.settings.database!r}: check the name if this lasts"
+            )
+            raise
         said = result_of(answer, "login")
         if not isinstance(said, list) or len(said) < 2 or not isinstance(said[0], int) or not isinstance(said[1], str):
             raise TransientError("login: the answer is no session", connection=self._connection.name)

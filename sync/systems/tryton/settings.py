@@ -14,7 +14,7 @@ class Settings(BaseModel):
     of the company to work in, where it is not the one of the user's preferences. `legal_entity_by_company`: the company's name in
     Tryton -> our legal entity. `receipt_journals`: the types of journal whose credits on a receivable account are money received.
     `party_category`: only parties of this category are customers; None: all are. `sweep_hours`: how often everything that is held is
-    looked for again, since Tryton deletes without a trace; 0: never. `sweep_share`: above this share missing, nothing is believed gone.
+    looked for again, since Tryton deletes without a trace; 0: never. `sweep_share`: above this share missing, a person has to look.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -25,7 +25,7 @@ class Settings(BaseModel):
     page_size: int = Field(default=200, ge=1, le=2000)
     look_back_minutes: int = Field(default=10, ge=0, le=24 * 60)
     sweep_hours: float = Field(default=24, ge=0)
-    sweep_share: float = Field(default=0.2, gt=0, le=1)
+    sweep_share: float = Field(default=0.05, gt=0, le=1)
     party_category: str | None = None
     receipt_journals: tuple[str, ...] = ("cash", "statement")
     legal_entity_by_company: dict[str, str] = Field(default_factory=dict)

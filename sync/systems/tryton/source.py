@@ -15,15 +15,16 @@ from sync.http import Answer
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.tryton import probing
 from sync.systems.tryton.client import Session
-from sync.systems.tryton.ids import IdSet
 from sync.systems.tryton.mapping import map_page
 from sync.systems.tryton.settings import Settings
 from sync.systems.tryton.values import moment
-from sync.systems.tryton.wire import ASKED_HEADER, FIELDS_HEADER, KNOWN_HEADER, Reading, newest, readings
+from sync.systems.tryton.wire import AMONG_HEADER, ASKED_HEADER, FIELDS_HEADER, Reading, newest, readings
 from sync.wire_frames import Rows, decode, split
 
 PAGES_MAX = 100_000
 ORDER = [["id", "ASC"]]
+ANSWERED_WITHIN = timedelta(seconds=90)
+"""An answer is older than its date by the time that making it took."""
 
 
 class TrytonSource:
@@ -72,13 +73,11 @@ class TrytonSource:
         for first in range(0, len(wanted), size):
             some = wanted[first : first + size]
             domain = [*reading.domain(None, None, ()), ["id", "in", some]]
-            answer, rows = self._page_of(reading, domain, size)
+            answer, _ = self._page_of(reading, domain, size)
             yield self._page(answer, reading, f"{stream} named")
-            if rows.total < len(set(some)):
-                answer = self._session.read(reading.model, "search", domain, 0, None, ORDER)
-                asked_for = IdSet()
-                asked_for.add(some)
-                yield self._gone_page(answer, f"{stream} named and missed", None, asked_for, now)
+            asked_at = self._asked_at(answer, now)
+            answer = self._session.read(reading.model, "search", domain, 0, None, ORDER)
+            yield self._list(answer, f"{stream} of those named", None, asked_at, None, some)
 
     def map(self, stream: str, page: Page) -> Mapped:
         """Pure; see mapping.map_page."""
@@ -134,30 +133,35 @@ class TrytonSource:
                 connection=self._connection.name,
             )
         place.begin(min(now, _server_time(answer) or now))
-        place.advance(ids, newest(rows.sound, moment), now)
+        place.advance(max(ids, default=None), newest(rows.sound, moment), now)
 
     def _sweep(self, reading: Reading, place: _Place, now: datetime) -> Page:
-        """Everything that is ours there, by number, against what was brought before. What is missing is gone, unless it is too much."""
-        answer = self._session.read(reading.model, "search", reading.domain(None, None, ()), 0, None, ORDER)
-        there = _numbers(answer, self._connection.name)
-        gone = place.known.without(there)
-        if len(gone) > 5 and len(gone) > len(place.known) * self._settings.sweep_share:
-            raise PermanentError(
-                f"{reading.stream}: {len(gone)} of {len(place.known)} records are no longer there for this user: more than"
-                f" {self._settings.sweep_share:.0%}, so none is believed gone. Look at the user's access and company; if they were deleted,"
-                " raise sweep_share",
-                connection=self._connection.name,
-            )
-        before = IdSet()
-        before.add(gone)
-        place.known.drop(gone)
+        """The numbers of everything that is ours there: what we hold beside them is gone."""
         place.swept = now
-        return self._gone_page(answer, f"{reading.stream} sweep", place, before, now)
+        answer = self._session.read(reading.model, "search", reading.domain(None, None, ()), 0, None, ORDER)
+        return self._list(answer, f"{reading.stream} sweep", place.cursor(), self._asked_at(answer, now), now)
 
-    def _gone_page(self, answer: Answer, name: str, place: _Place | None, missed: IdSet, now: datetime) -> Page:
-        at = min(now, _server_time(answer) or now)
-        headers = {KNOWN_HEADER: missed.text, ASKED_HEADER: at.astimezone(UTC).isoformat()}
-        return Page(answer.body, answer.content_type, place.cursor() if place else None, name, headers, now if place else None)
+    def _asked_at(self, answer: Answer, now: datetime) -> datetime:
+        """A moment before the answer was made, by the clock that stamps the records and by ours."""
+        return min(now, (_server_time(answer) or now) - ANSWERED_WITHIN)
+
+    def _list(
+        self,
+        answer: Answer,
+        name: str,
+        cursor: Cursor | None,
+        asked_at: datetime,
+        done: datetime | None,
+        among: Sequence[int] | None = None,
+    ) -> Page:
+        """A page of record numbers. TransientError when the answer is none: what it does not name is deleted."""
+        found = answer.json().get("result")
+        if not isinstance(found, list) or not all(isinstance(number, int) and not isinstance(number, bool) for number in found):
+            raise TransientError(f"{answer.place}: the answer is no list of record numbers", connection=self._connection.name)
+        headers = {ASKED_HEADER: asked_at.astimezone(UTC).isoformat()}
+        if among is not None:
+            headers[AMONG_HEADER] = ",".join(map(str, among))
+        return Page(answer.body, answer.content_type, cursor, name, headers, done)
 
     def _page(
         self, answer: Answer, reading: Reading, name: str | None = None, cursor: Cursor | None = None, done: datetime | None = None
@@ -169,15 +173,13 @@ class TrytonSource:
 @dataclass(slots=True)
 class _Place:
     """How far a stream has come. Stored: `since`, everything changed before it is held; `began`, `reach` and `after` of a pull on its way,
-    when it began, the newest stamp it has seen and the last number it has read; `known`, the numbers brought so far; `swept`, when they
-    were last looked for. UTC.
+    when it began, the newest stamp it has seen and the last number it has read; `swept`, when everything was last looked for. UTC.
     """
 
     since: datetime | None
     began: datetime | None
     reach: datetime | None
     after: int | None
-    known: IdSet
     swept: datetime | None
 
     @classmethod
@@ -189,24 +191,16 @@ class _Place:
             return min(datetime.fromisoformat(str(held[name])), now) if held.get(name) else None
 
         after = held.get("after")
-        return cls(
-            stamp("since"),
-            stamp("began"),
-            stamp("reach"),
-            after if isinstance(after, int) else None,
-            IdSet.of(held.get("known")),
-            stamp("swept"),
-        )
+        return cls(stamp("since"), stamp("began"), stamp("reach"), after if isinstance(after, int) else None, stamp("swept"))
 
     def begin(self, at: datetime) -> None:
         """The pull began at `at`, unless it is taken up again."""
         self.began = self.began or at
 
-    def advance(self, ids: Sequence[int], stamp: datetime | None, now: datetime) -> None:
-        """These were read; `stamp` is the newest among them."""
-        self.known.add(ids)
-        if ids:
-            self.after = max(ids) if self.after is None else max(self.after, *ids)
+    def advance(self, last: int | None, stamp: datetime | None, now: datetime) -> None:
+        """Everything up to the number `last` was read; `stamp` is the newest stamp among it."""
+        if last is not None:
+            self.after = last if self.after is None else max(self.after, last)
         if stamp is not None:
             held = min(stamp, now)
             self.reach = held if self.reach is None else max(self.reach, held)
@@ -231,7 +225,7 @@ class _Place:
             name: at for name, at in (("since", self.since), ("began", self.began), ("reach", self.reach), ("swept", self.swept)) if at
         }
         held: dict[str, Any] = {name: at.astimezone(UTC).isoformat() for name, at in stamps.items()}
-        return held | {"known": self.known.text} | ({} if self.after is None else {"after": self.after})
+        return held | ({} if self.after is None else {"after": self.after})
 
 
 def _server_time(answer: Answer) -> datetime | None:
@@ -241,10 +235,3 @@ def _server_time(answer: Answer) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return said.astimezone(UTC) if said.tzinfo is not None else None
-
-
-def _numbers(answer: Answer, connection: str) -> list[int]:
-    found = answer.json().get("result")
-    if not isinstance(found, list) or not all(isinstance(number, int) for number in found):
-        raise TransientError(f"{answer.place}: the answer is no list of record numbers", connection=connection)
-    return found

@@ -10,9 +10,9 @@ from typing import Any
 from sync.systems.tryton.settings import Settings
 
 FIELDS_HEADER = "x-tidegate-fields"
-KNOWN_HEADER = "x-tidegate-known"
 ASKED_HEADER = "x-tidegate-asked-at"
-"""What the answer itself does not say: the fields that were asked for; on a sweep what was known before it, and when it was asked."""
+AMONG_HEADER = "x-tidegate-among"
+"""What the answer itself does not say: the fields that were asked for; of a list of numbers when it was asked for, and among which."""
 
 STAMPS = ("write_date", "create_date")
 _LINE = ("debit", "credit", "amount_second_currency", "second_currency.code", "reconciliation", "write_date", "create_date")
@@ -56,9 +56,19 @@ class Reading:
         return clauses
 
 
+COLLECTION = "collection "
+
+
 def key_of(entity: str, stream: str, number: int) -> str:
     """The canonical key of what record `number` of a stream feeds: money that we collect stands beside money in the ledger."""
-    return f"collection {number}" if (entity, stream) == ("payment", "payments") else str(number)
+    return f"{COLLECTION}{number}" if (entity, stream) == ("payment", "payments") else str(number)
+
+
+def bounds_of(entity: str, stream: str) -> tuple[str | None, str | None]:
+    """The keys of an entity that a stream may bring lie after the first and not after the second, where another stream brings others."""
+    if entity != "payment":
+        return None, None
+    return (COLLECTION, f"{COLLECTION}:") if stream == "payments" else (None, ":")  # the colon follows the digits
 
 
 def root(name: str) -> str:
