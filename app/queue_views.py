@@ -219,8 +219,8 @@ class Intent:
     """What a person wants done. `key` is minted when the form opens, so that a rerun or a double click sends once.
 
     kinds and payloads: replay_exceptions {ids? | filter?, canary?} · acknowledge {ids|filter} · assign {ids|filter, owner} ·
-    dismiss {ids|filter, until} · edit_and_replay {id, changes} · resolve_case {case_id, approve} · run_now {connection, stream?} ·
-    pause {connection, stream?} · resume {connection, stream?} · backfill {connection, stream?}
+    dismiss {ids|filter, until} · edit_and_replay {id, changes} · resolve_case {case_id, approve} · request_order_change {source, order,
+    change} · run_now {connection, stream?} · pause {connection, stream?} · resume {connection, stream?} · backfill {connection, stream?}
     """
 
     kind: str

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from db.engine import Writing
-from sync import audit, deferral, effects, process_facts
+from sync import audit, deferral, effects, order_changes, process_facts
 from sync.connections import Landscape
 from sync.permissions import Forbidden
 from sync.rules.facts import from_inputs
@@ -37,6 +37,8 @@ def resolve(conn: Writing, landscape: Landscape, case_id: int, *, approve: bool,
             state = "obsolete"
         else:
             planned = keys
+    elif approve and case["kind"] == order_changes.CASE:
+        planned = _change(conn, landscape, case, actor, reason, now)
     elif case["kind"] == "credit_hold":
         _word(conn, case, "rejected", actor, reason, now)
     by = None if state == "obsolete" else actor
@@ -74,6 +76,14 @@ def _release(conn: Writing, landscape: Landscape, case: sa.RowMapping, actor: st
     decision_id = _word(conn, case, "approved", actor, reason, now)
     asked = {"decision_id": decision_id, "case_id": case["id"], "requested_by": case["opened_by"], "approved_by": actor}
     plans = effects.planned(release_effects(facts), landscape, case["region"], asked)
+    for connection in sorted(effects.plan(conn, plans, now=now)):
+        deferral.deliver(conn, connection, region=landscape.connection(connection).region)
+    return [plan.effect_key for plan in plans]
+
+
+def _change(conn: Writing, landscape: Landscape, case: sa.RowMapping, actor: str, reason: str, now: datetime) -> list[str]:
+    """Plans the change of an order that a person asked for and this one approves."""
+    plans = order_changes.plans(landscape, case, decision_id=_word(conn, case, "approved", actor, reason, now), actor=actor)
     for connection in sorted(effects.plan(conn, plans, now=now)):
         deferral.deliver(conn, connection, region=landscape.connection(connection).region)
     return [plan.effect_key for plan in plans]

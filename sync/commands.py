@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -63,6 +63,14 @@ class ResolveCase(Command, frozen=True, kw_only=True, tag="resolve_case"):
     approve: bool
 
 
+class RequestOrderChange(Command, frozen=True, kw_only=True, tag="request_order_change"):
+    """Ask for a change of a sales order that another person has to approve: block it again, or answer its approval request."""
+
+    source: str
+    order: str
+    change: Literal["block_order", "approve_order", "reject_order"]
+
+
 class LinkCustomer(Command, frozen=True, kw_only=True, tag="link_customer"):
     """A person confirms which party a customer record is."""
 
@@ -105,6 +113,7 @@ AnyCommand: TypeAlias = (
     | DismissExceptions
     | EditAndReplay
     | ResolveCase
+    | RequestOrderChange
     | LinkCustomer
     | RunConnectionNow
     | PauseConnection
@@ -113,7 +122,7 @@ AnyCommand: TypeAlias = (
     | RefreshNow
 )
 
-NEEDS_REASON = frozenset({"dismiss", "edit_and_replay", "resolve_case", "link_customer", "pause"})
+NEEDS_REASON = frozenset({"dismiss", "edit_and_replay", "resolve_case", "request_order_change", "link_customer", "pause"})
 """The kinds that are refused without words on why."""
 
 

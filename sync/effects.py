@@ -20,7 +20,12 @@ from sync.policy import takers
 from sync.ports import Order
 from sync.rules.facts import Effect
 
-PREFIXES = {"release_order": "release", "publish_forecast": "forecast", "update_collections": "collections"}
+PREFIXES = {
+    "release_order": "release", "publish_forecast": "forecast", "update_collections": "collections",
+    "block_order": "block", "approve_order": "approve", "reject_order": "reject",
+}  # fmt: skip
+APPROVED_ONLY = frozenset({"block_order", "approve_order", "reject_order"})
+"""Kinds that no rule may ask for: a person asks, another one approves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,11 @@ where process.effect.state = 'failed' and process.effect.error_kind = 'conflict'
 def plan(conn: Writing, plans: Sequence[Plan], *, now: datetime) -> set[str]:
     """Enters the plans; one whose key the ledger knows changes nothing, unless the world had moved on under it (conflict).
 
-    Returns the connections that have something to deliver.
+    Returns the connections that have something to deliver. Raises ValueError for a kind that needs an approval and has none.
     """
+    for entry in plans:
+        if entry.kind in APPROVED_ONLY and (entry.case_id is None or entry.approved_by is None):
+            raise ValueError(f"{entry.effect_key}: {entry.kind} is never automatic: it needs an approved case")
     if plans:
         rows = [
             {

@@ -17,7 +17,7 @@ import structlog
 
 from db.clock import Clock
 from db.engine import Database, Writing, writing
-from sync import audit, cases, crash, deferral, process_region, replay, streams
+from sync import audit, cases, crash, deferral, order_changes, process_region, replay, streams
 from sync.commands import (
     AcknowledgeExceptions,
     AnyCommand,
@@ -29,6 +29,7 @@ from sync.commands import (
     PauseConnection,
     RefreshNow,
     ReplayExceptions,
+    RequestOrderChange,
     ResolveCase,
     ResumeConnection,
     RunConnectionNow,
@@ -183,6 +184,13 @@ def _resolve_case(job: Job, command: ResolveCase) -> Mapping[str, Any]:
         )
 
 
+def _request_order_change(job: Job, command: RequestOrderChange) -> Mapping[str, Any]:
+    with writing(job.database.engine) as conn:
+        return order_changes.request(
+            conn, job.landscape, command.source, command.order, command.change, actor=job.actor, reason=job.reason, now=job.clock.now()
+        )
+
+
 def _link_customer(job: Job, command: LinkCustomer) -> Mapping[str, Any]:
     with writing(job.database.engine) as conn:
         region = cases.confirm_identity(
@@ -254,6 +262,7 @@ HANDLERS: dict[type[AnyCommand], Callable[[Job, Any], Mapping[str, Any]]] = {
     AssignExceptions: _assign,
     DismissExceptions: _dismiss,
     ResolveCase: _resolve_case,
+    RequestOrderChange: _request_order_change,
     LinkCustomer: _link_customer,
     RunConnectionNow: _run_now,
     BackfillConnection: _backfill,

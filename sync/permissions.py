@@ -10,13 +10,13 @@ ACTIONS: dict[str, frozenset[str]] = {
     "analyst": frozenset({"refresh_now"}),
     "operator": frozenset(
         {
-            "replay_exceptions", "edit_and_replay", "acknowledge", "assign", "dismiss", "resolve_case", "link_customer",
+            "replay_exceptions", "edit_and_replay", "acknowledge", "assign", "dismiss", "resolve_case", "request_order_change", "link_customer",
             "run_now", "pause", "resume", "backfill", "refresh_now",
         }
     ),
     "admin": frozenset(
         {
-            "replay_exceptions", "edit_and_replay", "acknowledge", "assign", "dismiss", "resolve_case", "link_customer",
+            "replay_exceptions", "edit_and_replay", "acknowledge", "assign", "dismiss", "resolve_case", "request_order_change", "link_customer",
             "run_now", "pause", "resume", "backfill", "refresh_now",
         }
     ),

@@ -231,7 +231,7 @@ class Order:
     """A write to carry out, as the ledger holds it. `effect_key` is permanent and travels as the idempotency key."""
 
     effect_key: str
-    kind: str  # release_order | publish_forecast | update_collections
+    kind: str  # as sync.effects.PREFIXES has them: release_order, publish_forecast, update_collections, block_order ...
     object_key: str
     payload: Mapping[str, Any]
     attempt: int = 1

@@ -21,7 +21,12 @@ _LINKS = "links as (select party_id, source, source_key from canonical.identity_
 
 _ORDERS = """
 select o.*, (select count(*) from process.event e where e.entity = 'sales_order' and e.type = 'order.blocked'
-             and e.source = o.source and e.source_key = o.source_key) as episodes
+             and e.source = o.source and e.source_key = o.source_key) as episodes,
+       (select b.requested_by from process.effect b where b.kind = 'block_order' and b.state <> 'failed' and b.connection = o.source
+          and b.object_key = o.source_key and not exists (
+            select from process.effect r where r.kind = 'release_order' and r.approved_by is not null and r.connection = o.source
+              and r.object_key = o.source_key and r.planned_at > b.planned_at)
+        order by b.id desc limit 1) as blocked_by
 from canonical.sales_order o
 where (o.source, o.source_key) in (select * from unnest(cast(:sources as text[]), cast(:keys as text[])))
    or o.contract_number = any(:contracts)
@@ -139,7 +144,7 @@ def orders(conn: Reading, keys: Collection[Key], contracts: Collection[str] = ()
 
 _ORDER_FIELDS = (
     "source", "number", "customer_key", "region", "contract_number", "net_value", "currency", "requested_delivery",
-    "credit_status", "delivery_block", "status", "etag", "legal_entity", "is_deleted",
+    "credit_status", "delivery_block", "status", "etag", "legal_entity", "is_deleted", "blocked_by",
 )  # fmt: skip
 
 

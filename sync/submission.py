@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from db.engine import Writing
 from sync import audit, deferral, permissions
-from sync.commands import NEEDS_REASON, AnyCommand, OverConnection, OverExceptions, ResolveCase, to_payload
+from sync.commands import NEEDS_REASON, AnyCommand, OverConnection, OverExceptions, RequestOrderChange, ResolveCase, to_payload
 from sync.permissions import Forbidden
 
 
@@ -102,6 +102,9 @@ def _subjects(conn: Writing, command: AnyCommand, command_id: int, scope: Collec
         return _one(conn, statement, command.connection, scope, f"connection {command.connection}")
     if isinstance(command, ResolveCase):
         return _one(conn, 'select region from process."case" where id = :key', command.case_id, scope, f"case {command.case_id}")
+    if isinstance(command, RequestOrderChange):
+        statement = "select region from canonical.sales_order where array[source, source_key] = cast(:key as text[])"
+        return _one(conn, statement, [command.source, command.order], scope, f"order {command.order}")
     if command.kind == "edit_and_replay":
         single = OverExceptions(ids=(command.id,))  # type: ignore[union-attr]
         found = _freeze(conn, single, command_id, scope)

@@ -72,6 +72,8 @@ class Order(Fact, frozen=True, kw_only=True):
     etag: str | None = None
     legal_entity: str | None = None
     is_deleted: bool = False
+    blocked_by: str | None = None
+    """The person at whose word it was blocked again, where nobody has approved its release since."""
 
     @property
     def is_credit_blocked(self) -> bool:
@@ -148,7 +150,7 @@ class Reason(Fact, frozen=True, kw_only=True):
         return f"{self.code}: {self.words}"
 
 
-CommandKind = Literal["release_order", "publish_forecast", "update_collections"]
+CommandKind = Literal["release_order", "publish_forecast", "update_collections", "block_order", "approve_order", "reject_order"]
 
 
 class Effect(Fact, frozen=True, kw_only=True):

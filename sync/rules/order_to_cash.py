@@ -107,6 +107,9 @@ def _waiting(facts: OrderToCash) -> tuple[Reason, ...]:
 
 def _objections(facts: OrderToCash) -> tuple[Reason, ...]:
     order, contract, party, reasons = facts.order, facts.contract, facts.party, []
+    if order.blocked_by is not None:
+        words = f"order {order.number} was blocked again at the word of {order.blocked_by}: a person has to release it"
+        reasons.append(Reason(code="blocked_by_person", words=words))
     if order.contract_number is None:
         reasons.append(Reason(code="no_contract", words=f"order {order.number} names no contract"))
     if contract is not None and contract.status != "activated":

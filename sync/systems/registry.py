@@ -22,7 +22,7 @@ class Kind:
 
 SYSTEMS: dict[str, Kind] = {
     "salesforce": Kind("sync.systems.salesforce", "crm", ("update_collections",)),
-    "sap_s4": Kind("sync.systems.sap_s4", "erp", ("release_order",)),
+    "sap_s4": Kind("sync.systems.sap_s4", "erp", ("release_order", "block_order", "approve_order", "reject_order")),
     "kyriba": Kind("sync.systems.kyriba", "treasury", ("publish_forecast",)),
     "bank_files": Kind("sync.systems.bank_files", "bank"),
     "tryton": Kind("sync.systems.tryton", "erp", ("update_collections",)),

@@ -1,0 +1,82 @@
+"""A released order is blocked again only when one person asks and another approves; the rules then leave it to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from db.clock import FixedClock
+from db.engine import writing
+from sync import delivery, effects, handlers, process_region
+from sync.commands import AnyCommand, RequestOrderChange, ResolveCase
+from sync.permissions import Forbidden
+from sync.submission import submit
+from tests.postgres.process_world import ERP, NOW, ScriptedTarget, World, landscape, ready
+
+
+@pytest.fixture
+def world(engine: sa.Engine) -> World:
+    return ready(engine)
+
+
+def act(world: World, command: AnyCommand, key: str, *, actor: str) -> Any:
+    """The command as filed and carried out."""
+    with writing(world.database.engine) as conn:
+        number = submit(conn, command, actor=actor, roles={"operator"}, scope_regions=None, idempotency_key=key, reason="fraud", now=NOW)
+    handlers.run_command(world.database, landscape(), number, FixedClock(NOW))
+    (row,) = world.rows("select state, outcome from process.command where id = :id", id=number)
+    return row
+
+
+def test_one_asks_and_another_approves(world: World) -> None:
+    """The request writes nothing; whoever asked can't approve; the approval plans one effect with both names, and it is delivered once."""
+    world.order("512", "1000", "5000", blocked=False)
+    asked = act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "a", actor="olga")
+    again = act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "b", actor="olga")
+    case = asked.outcome["case"]
+    assert again.outcome["case"] == case
+    assert world.rows("select 1 from process.effect") == []
+    with pytest.raises(Forbidden, match="can't approve"):
+        act(world, ResolveCase(case_id=case, approve=True), "c", actor="olga")
+    assert act(world, ResolveCase(case_id=case, approve=True), "d", actor="piet").outcome["state"] == "approved"
+    target = ScriptedTarget()
+    delivery.run(world.database, landscape(), ERP, FixedClock(NOW), target=lambda *_: target)
+    delivery.run(world.database, landscape(), ERP, FixedClock(NOW), target=lambda *_: target)
+    assert target.log == [f"block:{ERP}:512:{case}"]
+    [row] = world.rows("select requested_by, approved_by, state from process.effect")
+    assert (row.requested_by, row.approved_by, row.state) == ("olga", "piet", "confirmed")
+    words = world.rows("select outcome, decided_by from process.decision order by id")
+    assert [(one.outcome, one.decided_by) for one in words] == [("hold", "olga"), ("approved", "piet")]
+
+
+def test_the_rule_does_not_release_what_a_person_had_blocked(world: World) -> None:
+    """The order shows as blocked again: within policy as it is, it is held for a person, and released at that person's word."""
+    world.order("512", "1000", "5000", blocked=False)
+    case = act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "a", actor="olga").outcome["case"]
+    act(world, ResolveCase(case_id=case, approve=True), "b", actor="piet")
+    delivery.run(world.database, landscape(), ERP, FixedClock(NOW), target=lambda *_: ScriptedTarget())
+    world.blocked("512", "1000", "5000", version=2)
+    process_region.run(world.database, landscape(), "EMEA", FixedClock(NOW))
+    [held] = world.rows("select id, context from process.\"case\" where kind = 'credit_hold' and state = 'open'")
+    assert held.context["codes"] == ["blocked_by_person"]
+    assert world.rows("select 1 from process.effect where kind = 'release_order'") == []
+
+
+def test_a_rejected_request_changes_nothing(world: World) -> None:
+    """The case is closed with its reason."""
+    world.order("512", "1000", "5000", blocked=False)
+    case = act(world, RequestOrderChange(source=ERP, order="512", change="reject_order"), "a", actor="olga").outcome["case"]
+    assert act(world, ResolveCase(case_id=case, approve=False), "b", actor="piet").outcome["state"] == "rejected"
+    assert world.rows("select 1 from process.effect") == []
+
+
+def test_the_ledger_refuses_what_nobody_approved(world: World) -> None:
+    """No code path plans such an effect by itself."""
+    world.order("512", "1000", "5000", blocked=False)
+    entry = effects.Plan("block:x:512:1", "block_order", ERP, "EMEA", "512", {}, 1, "rule:order_to_cash")
+    with pytest.raises(ValueError, match="never automatic"), writing(world.database.engine) as conn:
+        effects.plan(conn, [entry], now=NOW)
+    with pytest.raises(Forbidden, match="not there"):
+        act(world, RequestOrderChange(source=ERP, order="999", change="block_order"), "a", actor="olga")
