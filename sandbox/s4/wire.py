@@ -142,6 +142,16 @@ def metadata(service: str, sets: dict[str, EntitySet]) -> Response:
         ' m:DataServiceVersion="2.0">'
         f'<Schema Namespace="{service}" xmlns="http://schemas.microsoft.com/ado/2008/09/edm">{"".join(types)}'
         f'{"".join(associations)}<EntityContainer Name="{service}_Entities" m:IsDefaultEntityContainer="true">'
-        f"{''.join(containers)}</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"
+        f"{''.join(containers)}{_functions(service)}</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"
     )
     return Response(xml.encode(), media_type="application/xml;charset=utf-8")
+
+
+def _functions(service: str) -> str:
+    """The function imports of a service, as its metadata names them."""
+    names = ("rejectApprovalRequest", "releaseApprovalRequest") if service == "API_SALES_ORDER_SRV" else ()
+    return "".join(
+        f'<FunctionImport Name="{name}" ReturnType="{service}.FunctionResult" m:HttpMethod="POST">'
+        '<Parameter Name="SalesOrder" Type="Edm.String" Mode="In"/></FunctionImport>'
+        for name in names
+    )

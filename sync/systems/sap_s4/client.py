@@ -35,6 +35,7 @@ class Session:
         self._lock = threading.Lock()
         self._known: dict[str, Described | None] = {}
         self._refused: dict[str, set[str]] = {}
+        self._lacking: set[str] = set()
         self.date: str | None = None
         """The host's clock, as its last answer named it."""
 
@@ -127,9 +128,15 @@ class Session:
         return self._known[service]
 
     def has(self, entity_set: EntitySet) -> bool:
-        """Whether the host offers this entity set; a host that does not say is believed to."""
+        """Whether the host offers this entity set; a host that does not say is believed to, until it answers that there is none."""
+        if entity_set.path in self._lacking:
+            return False
         said = self.described(entity_set.service)
         return said is None or self.address.set_name(entity_set.service, entity_set.name) in said.sets
+
+    def lacks(self, entity_set: EntitySet) -> None:
+        """The host has answered that there is no such set."""
+        self._lacking.add(entity_set.path)
 
     def select(self, entity_set: EntitySet) -> dict[str, str]:
         """$select and $expand: what we want of the set, as far as this release has it, under the names it uses.

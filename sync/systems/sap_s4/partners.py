@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from sync.errors import PermanentError
 from sync.ports import Cursor, Page
+from sync.systems.sap_s4.absence import is_absent
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.odata import text
 from sync.systems.sap_s4.pages import by, envelope, page, values_of, with_last
@@ -67,8 +69,13 @@ class Partners:
             asked.append(("addresses", ADDRESSES, "BusinessPartner", keys))
         queries = [(name, query) for name, entity_set, key, values in asked for query in _about(entity_set, key, values)]
         found: dict[str, list[msgspec.Raw | bytes]] = {"customers": [], "companies": [], "addresses": []}
-        for (name, _), answers in zip(queries, self._reader.read_all([query for _, query in queries]), strict=True):
-            found[name] += chain.from_iterable(one.split.records for one in answers)
+        for (name, query), answers in zip(queries, self._reader.read_all([query for _, query in queries]), strict=True):
+            try:
+                found[name] += chain.from_iterable(one.split.records for one in answers)
+            except PermanentError as error:
+                if query.entity_set is not ADDRESSES or not is_absent(error):
+                    raise
+                self._session.lacks(ADDRESSES)  # a country is wanted, not needed
         return envelope({"partners": partners, **found})
 
 
