@@ -18,7 +18,8 @@ from sync.ports import Mapped
 from sync.signatures import SignatureRefused, sign
 from sync.systems.registry import door
 from sync.systems.sap_s4 import batch, metadata, odata, wire
-from sync.systems.sap_s4.mapping import map_credit, map_orders
+from sync.systems.sap_s4.mapping import map_orders
+from sync.systems.sap_s4.masters import map_credit
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.shipments import map_deliveries
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,8 @@ import msgspec
 from sync.errors import PermanentError
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.client import Session
-from sync.systems.sap_s4.items import Beside, document
+from sync.systems.sap_s4.items import Beside
+from sync.systems.sap_s4.lines import Items
 from sync.systems.sap_s4.odata import listing, text
 from sync.systems.sap_s4.pages import by_document, values_of
 from sync.systems.sap_s4.reading import Reader
@@ -33,94 +34,6 @@ CUSTOMER_ITEMS = "FinancialAccountType eq 'D'"
 Read = Literal["full", "open", "changes"]
 REMEMBERED_MAX = 300_000
 """Items whose digests one connection's memory holds; beyond that only the last pull's."""
-
-
-class Line(msgspec.Struct):
-    """What the source itself has to know of an item; mapping reads the rest."""
-
-    CompanyCode: str = ""
-    FiscalYear: str = ""
-    AccountingDocument: str = ""
-    AccountingDocumentItem: str = ""
-    AccountingDocumentType: str | None = None
-    SpecialGLCode: str | None = None
-    BillingDocument: str | None = None
-    InvoiceReference: str | None = None
-    InvoiceReferenceFiscalYear: str | None = None
-    AmountInTransactionCurrency: Any = None
-    DebitCreditCode: str | None = None
-    IsReversed: bool | None = None
-    IsReversal: bool | None = None
-    ClearingDate: str | None = None
-    IsCleared: bool | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing has cleared it yet."""
-        return not (self.IsCleared or self.ClearingDate)
-
-    @property
-    def doc(self) -> str:
-        """The accounting document that the item is part of."""
-        return document(self.CompanyCode, self.FiscalYear, self.AccountingDocument)
-
-    @property
-    def names(self) -> str | None:
-        """The accounting document that the item names, if it names one."""
-        if not self.InvoiceReference:
-            return None
-        return document(self.CompanyCode, self.InvoiceReferenceFiscalYear or self.FiscalYear, self.InvoiceReference)
-
-    @property
-    def pays(self) -> Decimal:
-        """What a payment's item pays of the document it names; nothing once it was reversed."""
-        if self.BillingDocument or self.SpecialGLCode or self.IsReversed or self.IsReversal or self.names is None:
-            return Decimal(0)
-        try:
-            amount = Decimal(str(self.AmountInTransactionCurrency or "0"))
-        except InvalidOperation:
-            return Decimal(0)
-        signed = {"H": -abs(amount), "S": abs(amount)}.get(self.DebitCreditCode or "", amount)
-        return -signed
-
-
-_LINE = msgspec.json.Decoder(Line, float_hook=Decimal)
-
-
-@dataclass
-class Items:
-    """Items by their key, as bytes and as lines; items whose key can't be read stand for themselves."""
-
-    raw: dict[str, bytes] = field(default_factory=dict)
-    lines: dict[str, Line] = field(default_factory=dict)
-
-    def add(self, records: Iterable[msgspec.Raw | bytes]) -> list[str]:
-        """Takes items in; returns their keys."""
-        keys = []
-        for record in records:
-            body = bytes(record)
-            try:
-                line = _LINE.decode(body)
-                whole = line.CompanyCode and line.AccountingDocument and line.AccountingDocumentItem
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                line, whole = Line(), ""
-            key = f"{line.doc}/{line.AccountingDocumentItem}" if whole else f"?{hashlib.sha256(body).hexdigest()}"
-            self.raw[key], self.lines[key] = body, line
-            keys.append(key)
-        return keys
-
-    def take(self, others: Items) -> None:
-        """Takes the items of another read in."""
-        self.raw |= others.raw
-        self.lines |= others.lines
-
-    def opened(self) -> set[str]:
-        """The keys of the items that are open."""
-        return {key for key, line in self.lines.items() if line.AccountingDocument and line.is_open}
-
-    def of(self, docs: set[str]) -> list[str]:
-        """The keys of the items of some documents."""
-        return [key for key, line in self.lines.items() if line.doc in docs]
 
 
 @dataclass

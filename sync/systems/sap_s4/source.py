@@ -16,7 +16,8 @@ from sync.systems.sap_s4.documents import PROFORMA, Documents
 from sync.systems.sap_s4.items import map_items
 from sync.systems.sap_s4.journal import Journal
 from sync.systems.sap_s4.ledger import Ledger
-from sync.systems.sap_s4.mapping import map_billing, map_credit, map_customers, map_orders
+from sync.systems.sap_s4.mapping import map_billing, map_orders
+from sync.systems.sap_s4.masters import map_credit, map_customers
 from sync.systems.sap_s4.partners import Partners
 from sync.systems.sap_s4.postings import map_journal
 from sync.systems.sap_s4.probe import probe
