@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.desk import ConnectionView, Feed, Health, RunLine
+from app.live import files
 from db.engine import Reading
 from sync.connections import Connection, Landscape
 
@@ -29,16 +30,6 @@ from (select r.*, row_number() over (partition by r.connection order by r.starte
       where r.started_at > :since) r
 left join lateral (select coalesce(sum(b.quarantined), 0) as quarantined from process.batch b where b.run_id = r.id) b on true
 where r.place <= 12 order by r.connection, r.started_at desc
-"""
-
-_FILES = """
-select p.connection, p.name, p.recorded_at, p.byte_count, p.record_count,
-  coalesce((select bool_and(t.agree) from process.control_total t where t.page_id = p.id), true) as totals_agree,
-  (select x.message from process.exception x where x.kind = 'file' and x.raw_record_id >> 24 = p.id limit 1) as refused
-from (select p.id, p.connection, p.name, p.recorded_at, p.byte_count, p.record_count,
-             row_number() over (partition by p.connection order by p.recorded_at desc) as place
-      from raw.page p where p.kind = 'file') p
-where p.place <= 12 order by p.connection, p.recorded_at desc
 """
 
 
@@ -68,7 +59,7 @@ def connections(conn: Reading, landscape: Landscape, *, now: datetime) -> list[C
     for feed in feeds(conn, landscape, now=now):
         by_feed.setdefault(feed.connection, []).append(feed)
     runs = _grouped(conn.execute(sa.text(_RUNS), {"since": datetime(1970, 1, 1, tzinfo=UTC)}))
-    files = _grouped(conn.execute(sa.text(_FILES)))
+    came = files.of_connections(conn, landscape.connections, now=now)
     return [
         ConnectionView(
             name=connection.name,
@@ -78,7 +69,7 @@ def connections(conn: Reading, landscape: Landscape, *, now: datetime) -> list[C
             criticality=connection.criticality,
             feeds=by_feed.get(connection.name, []),
             runs=[_run(row) for row in runs.get(connection.name, [])],
-            files=[_file(row) for row in files.get(connection.name, [])],
+            files=came[connection.name],
         )
         for connection in landscape.connections
     ]
@@ -188,14 +179,3 @@ def _run(row: Any) -> RunLine:
         quarantined=int(row.quarantined or 0),
         error=row.error,
     )
-
-
-def _file(row: Any) -> Mapping[str, Any]:
-    return {
-        "name": row.name,
-        "received_at": row.recorded_at,
-        "bytes": row.byte_count,
-        "records": row.record_count,
-        "totals_agree": row.totals_agree,
-        "verdict": row.refused or ("accepted" if row.totals_agree else "accepted, but its totals do not agree"),
-    }

@@ -73,8 +73,9 @@ def _troubles(view: ConnectionView) -> str:
     opened = sum(feed.open_exceptions for feed in view.feeds)
     parts = [words.counted(opened, "open exception") if opened else "", "breaker open" if any(feed.breaker_open for feed in view.feeds) else "",
              "paused" if any(feed.is_paused for feed in view.feeds) else ""]  # fmt: skip
-    missing = sum(1 for file in view.files if file.get("state") == "missing")
-    parts.append(words.counted(missing, "file") + " missing" if missing else "")
+    for state_of in ("late", "missing"):
+        count = sum(1 for file in view.files if file.get("state") == state_of)
+        parts.append(f"{words.counted(count, 'file')} {state_of}" if count else "")
     return ", ".join(part for part in parts if part)
 
 

@@ -101,7 +101,7 @@ def _dues(calendar: Calendar, zone: str | None, start: datetime, now: datetime) 
             at = calendar.due(day, zone)
             if at >= start:
                 yield _Due(day, at)
-            if at > now:
+            if at >= now:
                 return
         day += timedelta(days=1)
 
