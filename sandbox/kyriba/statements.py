@@ -49,6 +49,12 @@ def _lines(world: World, account: BankAccount, day: date) -> list[BankLine]:
     return found[::-1]
 
 
+def _number(day: date) -> int:
+    """The statement's number: one more on every business day."""
+    weeks, rest = divmod((day - date(2020, 1, 6)).days, 7)
+    return weeks * 5 + min(rest, 4) + 1
+
+
 def _made_at(day: date) -> datetime:
     return at_hour(day + timedelta(days=1), 2)
 
@@ -58,7 +64,7 @@ def _camt(world: World, accounts: list[BankAccount], day: date) -> tuple[str, by
     statements = []
     for account in accounts:
         document = render_statement(
-            account, LEGAL_ENTITIES[account.entity].name, day.timetuple().tm_yday, day, opening=_opening(world, account, day),
+            account, LEGAL_ENTITIES[account.entity].name, _number(day), day, opening=_opening(world, account, day),
             closing=world.closings[account.code][day], lines=_lines(world, account, day), made_at=_made_at(day), version="04",
         )  # fmt: skip
         match = _STATEMENT.search(document)
@@ -78,7 +84,7 @@ def _mt940(world: World, accounts: list[BankAccount], day: date) -> tuple[str, b
 def _message(world: World, account: BankAccount, day: date) -> str:
     lines = "".join(_line(line) for line in _lines(world, account, day))
     return (
-        f":20:{account.code}{day:%y%m%d}\r\n:25:{account.bic}/{account.number}\r\n:28C:{day.timetuple().tm_yday}/1\r\n"
+        f":20:{account.code}{day:%y%m%d}\r\n:25:{account.number}\r\n:28C:{_number(day)}/1\r\n"
         f":60F:{_balance(_opening(world, account, day), account.currency, _day_before(day))}\r\n{lines}"
         f":62F:{_balance(world.closings[account.code][day], account.currency, day)}\r\n-\r\n"
     )
