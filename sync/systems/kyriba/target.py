@@ -10,12 +10,17 @@ from typing import Any
 import msgspec
 
 from sync.connections import Connection
-from sync.errors import PermanentError, TransientError
+from sync.errors import PermanentError, SourceError, TransientError
+from sync.http import Answer
 from sync.ports import Order, Receipt
-from sync.systems.kyriba.client import LISTING_PAGES_MAX, Session
+from sync.strict_json import NotStrict, loads
+from sync.systems.kyriba import rsql
+from sync.systems.kyriba.client import Session
+from sync.systems.kyriba.listings import Listings
 from sync.systems.kyriba.settings import Settings
-from sync.systems.kyriba.wire import reference_of
+from sync.systems.kyriba.wire import Account, code_of, reference_of
 
+DESCRIPTION_MAX = 2500
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -30,30 +35,36 @@ class KyribaTarget:
         self._connection = connection
         self._settings = settings
         self._session = session
-        self._accounts: list[dict[str, Any]] | None = None
+        self._accounts: Mapping[str, Account] | None = None
 
     def apply(self, order: Order) -> Receipt:
-        """Posts the cash flow once. `already` when it is there, `differs` when treasury has changed it since.
+        """Posts the cash flow once. `already` when it is there, `differs` when treasury has changed it since; nothing is ever replaced, for
+        a PUT would reset every field that it leaves out.
 
         PermanentError when no account fits or treasury refuses it; UnknownOutcome when no answer came.
         """
         shown = self.read(order)
         if shown.outcome != "absent":
             return shown
-        body = _ENCODER.encode(self._body(order))
-        answer = self._session.post("v1/cash-flows", body)
-        made = answer.json()
-        key = made.get("uuid") if isinstance(made, dict) else None
-        return Receipt("applied", reference=None if key is None else str(key), detail={"reference": self._reference(order)})
+        answer = self._session.post("v1/cash-flows", _ENCODER.encode(self._body(order)))
+        return Receipt("applied", reference=made_key(answer) or self._found_key(order), detail={"reference": self._reference(order)})
 
     def read(self, order: Order) -> Receipt:
-        """The cash flow under our reference: `already` as we sent it, `differs` otherwise, `absent` when there is none."""
+        """The cash flow under our reference: `already` as we sent it, `differs` otherwise, `absent` when there is none.
+
+        PermanentError when the tenant shows other references than the one asked for: it would not show ours either, and a second flow
+        would be posted.
+        """
         reference = self._reference(order)
-        params = {"filter": f"reference=={reference}"}
-        answer, page = self._session.listing("v1/cash-flows", params, limit=10)
+        answer, page = self._session.listing("v1/cash-flows", {"filter": rsql.equal("reference", reference)}, limit=10)
         if page.rows.broken:
             raise TransientError(f"{answer.place}: the cash flow {reference} can't be read", subject=order.object_key)
         held = [row for row in page.rows.sound if row.get("reference") == reference]
+        if len(held) < page.rows.total:
+            raise PermanentError(
+                f"{answer.place}: treasury does not filter by reference, so what is there can't be told: nothing is written",
+                connection=self._connection.name, subject=order.object_key,
+            )  # fmt: skip
         if not held:
             return Receipt("absent", detail={"reference": reference})
         detail = {"reference": reference, "held": _shown(held[0]), "count": len(held)}
@@ -66,18 +77,28 @@ class KyribaTarget:
     def _reference(self, order: Order) -> str:
         return reference_of(order.effect_key, order.payload.get("reference"))
 
+    def _found_key(self, order: Order) -> str | None:
+        """The key of the cash flow that was just posted, where the answer did not tell it. It is posted: not finding it is no failure."""
+        try:
+            return self.read(order).reference
+        except SourceError:
+            return None
+
     def _body(self, order: Order) -> dict[str, Any]:
-        payload = order.payload
+        payload, settings = order.payload, self._settings
         day = self._day(order)
-        return {
+        body: dict[str, Any] = {
             "account": {"code": self._account(order)},
-            "flowCode": {"code": self._settings.forecast_code},
-            "flowAmount": {"value": self._amount(order), "currency": {"code": payload["currency"]}},
+            "flowCode": {"code": settings.forecast_code},
+            "flowAmount": {settings.forecast_amount: self._amount(order), "currency": {"code": payload["currency"]}},
             "date": {"valueDate": day, "transactionDate": day},
             "status": "ESTIMATED",
             "reference": self._reference(order),
-            "description": str(payload.get("description") or ""),
+            "description": str(payload.get("description") or "")[:DESCRIPTION_MAX],
         }
+        if settings.forecast_budget_code is not None:
+            body["budgetCode"] = {"code": settings.forecast_budget_code}
+        return body
 
     def _amount(self, order: Order) -> Decimal:
         try:
@@ -102,9 +123,9 @@ class KyribaTarget:
         if chosen:
             return str(chosen)
         fitting = [
-            str(row["code"])
-            for row in self._listed()
-            if self._settings.entity_of(_code(row.get("company"))) == company and _code(row.get("currency")) == currency and row.get("code")
+            account.code
+            for account in self._listed().values()
+            if self._settings.entity_of(account.company) == company and account.currency == currency
         ]
         if not fitting:
             raise PermanentError(
@@ -113,17 +134,9 @@ class KyribaTarget:
             )  # fmt: skip
         return min(fitting)
 
-    def _listed(self) -> list[dict[str, Any]]:
+    def _listed(self) -> Mapping[str, Account]:
         if self._accounts is None:
-            found: list[dict[str, Any]] = []
-            offset = 0
-            for _ in range(LISTING_PAGES_MAX):
-                _, page = self._session.listing("v1/accounts", {}, offset=offset)
-                found += page.rows.sound
-                offset += page.step
-                if not page.step or (page.total is not None and offset >= page.total) or (page.total is None and not page.following):
-                    break
-            self._accounts = found
+            self._accounts = Listings(self._connection, self._settings, self._session).accounts()
         return self._accounts
 
     def _same(self, order: Order, held: Mapping[str, Any]) -> bool:
@@ -135,6 +148,21 @@ class KyribaTarget:
         return amount == self._amount(order) and shown["currency"] == order.payload["currency"] and shown["date"] == self._day(order)
 
 
+def made_key(answer: Answer) -> str | None:
+    """The key of what was posted: in the answer, in the first of its results, or at the end of the place that it names; None without."""
+    try:
+        said = loads(answer.body) if answer.body.strip() else None
+    except NotStrict:
+        said = None
+    if isinstance(said, dict) and isinstance(said.get("results"), list):
+        said = said["results"]
+    if isinstance(said, list):
+        said = said[0] if said else None
+    key = said.get("uuid") if isinstance(said, dict) else None
+    place = str(answer.headers.get("location") or "").rstrip("/").rpartition("/")[2]
+    return str(key) if key else place or None
+
+
 def _shown(held: Mapping[str, Any]) -> dict[str, str | None]:
     """What matters of a cash flow, as text; both names of the amount are known in the field."""
     worth = held.get("flowAmount")
@@ -144,13 +172,7 @@ def _shown(held: Mapping[str, Any]) -> dict[str, str | None]:
     amount = worth.get("value", worth.get("amount"))
     return {
         "amount": None if amount is None else str(amount),
-        "currency": _code(worth.get("currency")),
+        "currency": code_of(worth.get("currency")),
         "date": str(days.get("valueDate") or days.get("transactionDate") or ""),
         "status": str(held.get("status") or ""),
     }
-
-
-def _code(value: Any) -> str | None:
-    """A code, given as text or as an object with a code."""
-    found = value.get("code") if isinstance(value, dict) else value
-    return None if found is None else str(found)

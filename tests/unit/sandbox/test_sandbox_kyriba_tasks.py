@@ -102,7 +102,8 @@ def test_details_of_accounts_come_by_the_hundred(box: Box) -> None:
     found = details(treasury, [{"code": known[0]["code"]}, {"uuid": known[1]["uuid"]}]).json()["results"]
     assert [each["code"] for each in found] == [known[0]["code"], known[1]["code"]]
     assert found[0]["bankAccountID"]["value"]
-    for wrong in ([], [{"code": "x"}] * 101, "DE01-EUR", [{}]):
+    refused: list[Any] = [[], [{"code": "x"}] * 101, "DE01-EUR", [{}]]
+    for wrong in refused:
         answer = details(treasury, wrong)
         assert (answer.status_code, answer.json()["error"]["target"]) == (400, "refs")
 
