@@ -209,7 +209,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A file that a calendar expects: which (a day), by when (UTC), what became of it, in a word and in words."""
+    """A file that is expected: which (a day, a number), by when (UTC), what became of it, in a word and in words."""
 
     subject: str
     due: datetime

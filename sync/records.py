@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sync.ports import Page
 
 MAX_CHARACTERS = 20_000
+UNPACKED_MAX = 64 << 20
 _LISTS = ("records", "results", "value", "d")
 
 
 def excerpt(page: Page, ordinal: int) -> str:
     """The `ordinal`-th record of `page` (from 0) as text: pretty JSON, its line, or the file's beginning where records can't be told apart."""
-    text = page.body.decode(_charset(page), errors="replace").replace("\x00", "\ufffd")
-    found = _from_json(text, ordinal) if "json" in page.content_type else _from_lines(text, ordinal, page)
+    if page.content_type == "application/zip":
+        return f"{page.name or 'the file'} is a zip archive of {len(page.body)} bytes"
+    text = _plain(page).decode(_charset(page), errors="replace").replace("\x00", "\ufffd")
+    mark = page.headers.get("record_mark")
+    found = (
+        _from_json(text, ordinal) if "json" in page.content_type
+        else _from_marks(text, ordinal, mark) if mark
+        else _from_lines(text, ordinal, page)
+    )  # fmt: skip
     if found is None:
         found = text
     return found if len(found) <= MAX_CHARACTERS else found[:MAX_CHARACTERS] + "\n… (cut)"
+
+
+def _plain(page: Page) -> bytes:
+    """The bytes of the page, of a packed one as many as anybody would read."""
+    if not page.body.startswith(b"\x1f\x8b"):
+        return page.body
+    try:
+        return zlib.decompressobj(wbits=31).decompress(page.body, UNPACKED_MAX)
+    except zlib.error:
+        return page.body
 
 
 def _charset(page: Page) -> str:
@@ -53,6 +73,12 @@ def _records(document: Any) -> Sequence[Any] | None:
         if isinstance(inner, Mapping) and (deeper := _records(inner)) is not None:
             return deeper
     return next((value for value in document.values() if isinstance(value, list)), None)
+
+
+def _from_marks(text: str, ordinal: int, mark: str) -> str | None:
+    """The part of the text that begins where the expression `mark` is found for the `ordinal`-th time, and ends before the next."""
+    places = [found.start() for found in re.finditer(mark, text)]
+    return text[places[ordinal] : (*places, len(text))[ordinal + 1]].rstrip() if ordinal < len(places) else None
 
 
 def _from_lines(text: str, ordinal: int, page: Page) -> str | None:

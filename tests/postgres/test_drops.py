@@ -99,6 +99,19 @@ def test_a_late_file_is_one_exception_that_closes_itself(house: House) -> None:
     assert (house.folder / "archive" / "c_20260518_1.csv").exists()
 
 
+def test_a_number_passed_over_is_missing_until_it_comes(house: House) -> None:
+    """A gap in the series is a verdict of the file after it, and an exception that closes itself."""
+    house.drop("c_20260518_1.csv", "C1,One")
+    house.pull(MONDAY)
+    house.drop("c_20260519_3.csv", "C3,Three")
+    house.pull(MONDAY + timedelta(hours=1))
+    assert house.waited_for() == [("sequence 2", "file_missing", "new")]
+    house.drop("c_20260518_2.csv", "C2,Two")
+    house.pull(MONDAY + timedelta(hours=2))
+    assert house.waited_for() == [("sequence 2", "file_missing", "resolved")]
+    assert house.rows("select count(*) from canonical.customer")[0][0] == 3
+
+
 def test_a_file_taken_in_by_hand_closes_it_too(house: House, tmp_path: Path) -> None:
     """A person who was sent the file by mail hands it in."""
     house.pull(MONDAY)

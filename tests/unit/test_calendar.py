@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sync.drops.calendar import Calendar, calendars, expected
+from sync.drops.sequences import skipped
 from sync.ports import Arrived, Expected
 
 NAME = r"_(?P<period>\d{8})\.csv$"
@@ -103,3 +104,19 @@ def test_calendars_are_found_in_options() -> None:
         Calendar.model_validate({"by": "18:00+02:00"})
     with pytest.raises(ValueError, match="no time zone"):
         Calendar.model_validate({"by": "18:00", "zone": "Berlin"})
+
+
+def gaps(*arrivals: tuple[int, datetime]) -> list[tuple[str, str]]:
+    came = [Arrived(f"x_{number}.csv", moment) for number, moment in arrivals]
+    return [(each.subject, each.state) for each in skipped(came, name=r"_(?P<sequence>\d+)", since=LIVE)]
+
+
+def test_a_number_that_is_passed_over_is_missing_until_it_comes() -> None:
+    """One for each; a long gap is one matter; what was skipped before the stream went live is history; a series may begin anew."""
+    assert gaps((1, LIVE), (2, at(19, 1)), (5, at(19, 2))) == [("sequence 3", "missing"), ("sequence 4", "missing")]
+    assert gaps((1, LIVE), (5, at(19, 2)), (3, at(19, 3)))[1] == ("sequence 3", "received")
+    assert gaps((2, at(19, 2)), (1, at(19, 2)), (3, at(19, 2))) == []
+    assert gaps((1, LIVE), (900, at(19, 2))) == [("sequences 2 to 899", "missing")]
+    assert gaps((1, LIVE), (7, LIVE), (8, at(19, 2))) == []
+    assert gaps((7, LIVE), (1, at(19, 1)), (2, at(19, 2))) == []
+    assert skipped([Arrived("x_9.csv", at(19, 1))], name=None, since=LIVE) == []

@@ -14,7 +14,7 @@ import structlog
 
 from sync.connections import Connection, Landscape
 from sync.declared.mapping import speaker_of
-from sync.drops import calendar
+from sync.drops import calendar, sequences
 from sync.drops.arrivals import Arrivals, Dropped, left_alone
 from sync.drops.places import places_of
 from sync.errors import DataError, PermanentError, SourceError, TransientError
@@ -164,11 +164,12 @@ class FlatFiles:
             _log.warning("a committed file stays where it is", file=page.name, connection=self._connection.name, detail=error.detail)
 
     def expected(self, stream: str, arrivals: Sequence[Arrived], *, since: datetime | None, now: datetime) -> Sequence[Expected]:
-        """What the kind's calendar expects, given the files that have come."""
+        """What the kind's calendar expects, and which numbers of its series were passed over, given the files that have come."""
         kind = self._kind(stream)
+        gaps = sequences.skipped(arrivals, name=kind.name, since=since) if kind.sequence_gaps == "alarm" else ()
         if kind.expect is None:
-            return ()
-        return calendar.expected(kind.expect, arrivals, zone=self._connection.zone, name=kind.name, since=since, now=now)
+            return gaps
+        return [*calendar.expected(kind.expect, arrivals, zone=self._connection.zone, name=kind.name, since=since, now=now), *gaps]
 
     def probe(self, *, now: datetime) -> Iterator[Finding]:
         """Says whether the folders can be read and tidied, and what the files waiting there are like."""
@@ -236,7 +237,7 @@ def _headers(kind: FileKind, content: Content, received: datetime) -> dict[str, 
         "first_record_line": str(before),
     }
     if kind.format.startswith("idoc") and kind.each is None:
-        headers["record_mark"] = "<IDOC" if kind.format == "idoc_xml" else CONTROL
+        headers["record_mark"] = r"<IDOC[\s>]" if kind.format == "idoc_xml" else CONTROL
     if content.manifest is not None:
         headers["manifest"] = content.manifest
     if content.too_large is not None:

@@ -82,6 +82,8 @@ class FileKind(Declaration):
     done_suffix: str | None = None
     done_replaces_extension: bool = False
     stable_seconds: int = Field(default=0, ge=0)
+    sequence_gaps: Literal["alarm", "note"] = "alarm"
+    """A number that is passed over: an exception until it comes, or only a disagreeing verdict of the file after it."""
     expect: Calendar | None = None
     """When its files are due."""
     on_conflict: Literal["accept", "note", "refuse"] = "note"
