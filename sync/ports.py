@@ -191,6 +191,15 @@ class Rereading(Protocol):
 
 
 @runtime_checkable
+class MapsTogether(Protocol):
+    """A source that maps several pages at less cost than one after the other."""
+
+    def map_together(self, stream: str, pages: Sequence[Page]) -> Sequence[Mapped]:
+        """What `map` gives for each of the pages. Raises DataError when one of them can't be believed: they are then mapped alone."""
+        ...
+
+
+@runtime_checkable
 class Filing(Protocol):
     """A source of files: told when a file is committed or refused, so that it can archive or quarantine it."""
 

@@ -27,7 +27,9 @@ from sync.ports import ControlTotal, Expecting, Filing, Metered, Page, Pending, 
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
 
+FIRST_BATCH_PAGES = 2
 BATCH_PAGES = 10
+"""A pull's first batch is small, so that writing begins while most pages are still on their way; each next is twice as large, up to this."""
 BATCH_RECORDS = 20_000
 WRITE_ATTEMPTS = 4
 DELAYED_AFTER = 3
@@ -202,7 +204,7 @@ class _Pull:
 
     def _write_all(self, pipeline: Pipeline) -> None:
         pending: list[Arrived] = []
-        records = 0
+        records, most = 0, FIRST_BATCH_PAGES
         try:
             for item in pipeline:
                 if isinstance(item, Pending):
@@ -213,11 +215,11 @@ class _Pull:
                     pending.append(item)
                     records += item.mapped.records if item.mapped is not None else 1
                     stops = item.refusal is not None and not self._stream.atomic
-                    if not stops and len(pending) < BATCH_PAGES and records < BATCH_RECORDS:
+                    if not stops and len(pending) < most and records < BATCH_RECORDS:
                         continue
                 if pending:
                     self._write(pending)
-                    pending, records = [], 0
+                    pending, records, most = [], 0, min(2 * most, BATCH_PAGES)
                 else:
                     self._keep_lease()
         except SourceError:

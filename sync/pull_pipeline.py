@@ -11,9 +11,11 @@ from typing import TypeVar
 import structlog
 
 from sync.errors import DataError
-from sync.ports import Mapped, Page, Pending, Source
+from sync.ports import Mapped, MapsTogether, Page, Pending, Source
 
 QUEUE_PAGES = 8
+TOGETHER_PAGES = 5
+"""So many pages are mapped in one go, if they are there already."""
 IDLE_SECONDS = 0.25
 _Item = TypeVar("_Item")
 _log = structlog.get_logger(__name__)
@@ -90,14 +92,28 @@ class Pipeline:
     def _map(self) -> None:
         while not self._stop.is_set():
             try:
-                item = self._fetched.get(timeout=IDLE_SECONDS)
+                items = [self._fetched.get(timeout=IDLE_SECONDS)]
             except queue.Empty:
                 continue
-            if isinstance(item, _End):
-                self._put(self._mapped, item)
-                return
-            if not self._put(self._mapped, item if isinstance(item, Pending) else self._one(item)):
-                return
+            while len(items) < TOGETHER_PAGES and isinstance(items[-1], Page):
+                try:
+                    items.append(self._fetched.get_nowait())
+                except queue.Empty:
+                    break
+            arrived = self._all([item for item in items if isinstance(item, Page)])
+            rest = [item for item in items if not isinstance(item, Page)]  # one at most, the last
+            for item in (*arrived, *rest):
+                if not self._put(self._mapped, item) or isinstance(item, _End):
+                    return
+
+    def _all(self, pages: list[Page]) -> list[Arrived]:
+        if len(pages) > 1 and isinstance(self._source, MapsTogether):
+            try:
+                return [Arrived(page, mapped) for page, mapped in zip(pages, self._source.map_together(self._stream, pages), strict=True)]
+            except Exception as error:
+                if not isinstance(error, DataError):
+                    _log.exception("pages could not be mapped together", stream=self._stream)
+        return [self._one(page) for page in pages]
 
     def _one(self, page: Page) -> Arrived:
         try:

@@ -72,6 +72,14 @@ class Alike:
         self._node = node
         self._structs = structs
 
+    @staticmethod
+    def joined(pages: Sequence[Alike]) -> Alike | None:
+        """The records of several pages as those of one; None where the pages' records are not alike."""
+        first = pages[0]
+        if any(page._node != first._node for page in pages):
+            return None
+        return Alike(first._node, list(chain.from_iterable(page._structs for page in pages)))
+
     @cached_property
     def names(self) -> Mapping[str, int]:
         """The members that every record has, and their places."""

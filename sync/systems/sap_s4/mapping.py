@@ -44,7 +44,11 @@ NEGATIVE_CATEGORIES = ("O", "N")
 
 def map_orders(body: bytes, settings: Settings) -> Mapped:
     """A page of sales orders."""
-    rows, protocol = read_page(body)
+    return orders_of(*read_page(body), settings)
+
+
+def orders_of(rows: Rows, protocol: Protocol, settings: Settings) -> Mapped:
+    """As `map_orders`, of records that were read already, of one page or of several."""
     names = ("SalesOrder", "SoldToParty", "SalesOrganization", "PurchaseOrderByCustomer", "TotalNetAmount", "TransactionCurrency",
              "SalesOrderDate", "CreationDate", "RequestedDeliveryDate", "DeliveryBlockReason", "HeaderBillingBlockReason",
              "TotalCreditCheckStatus", "OverallSDProcessStatus", "OverallSDDocumentRejectionSts", "LastChangeDateTime")  # fmt: skip
@@ -106,7 +110,11 @@ def map_orders(body: bytes, settings: Settings) -> Mapped:
 
 def map_billing(body: bytes, settings: Settings) -> Mapped:
     """A page of billing documents: invoices, and with a negative amount credit memos and cancellations."""
-    rows, protocol = read_page(body)
+    return bills_of(*read_page(body), settings)
+
+
+def bills_of(rows: Rows, protocol: Protocol, settings: Settings) -> Mapped:
+    """As `map_billing`, of records that were read already, of one page or of several."""
     names = ("BillingDocument", "PayerParty", "SoldToParty", "Country", "BillingDocumentDate", "TotalGrossAmount", "TaxAmount",
              "TransactionCurrency", "SDDocumentCategory", "BillingDocumentIsCancelled", "CompanyCode", "AccountingDocument",
              "PaymentReference", "CustomerPaymentTerms", "FixedValueDate", "AdditionalValueDays", "DunningBlockingReason",

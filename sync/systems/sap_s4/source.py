@@ -16,7 +16,7 @@ from sync.systems.sap_s4.documents import PROFORMA, Documents
 from sync.systems.sap_s4.items import map_items
 from sync.systems.sap_s4.journal import Journal
 from sync.systems.sap_s4.ledger import Ledger
-from sync.systems.sap_s4.mapping import map_billing, map_orders
+from sync.systems.sap_s4.mapping import bills_of, map_billing, map_orders, orders_of, read_page
 from sync.systems.sap_s4.masters import map_credit, map_customers
 from sync.systems.sap_s4.partners import Partners
 from sync.systems.sap_s4.postings import map_journal
@@ -24,6 +24,7 @@ from sync.systems.sap_s4.probe import probe
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.shipments import map_deliveries
 from sync.systems.sap_s4.wire import BILLING, ORDERS
+from sync.wire_together import together
 
 STREAMS = (
     Stream("customers", ("customer",), Capabilities(snapshot=True, hints=True)),
@@ -96,6 +97,17 @@ class S4Source:
         if stream == "journal_lines":
             return map_journal(page.body, self._settings, at)
         return map_items(page.body, self._settings, at)
+
+    def map_together(self, stream: str, pages: Sequence[Page]) -> Sequence[Mapped]:
+        """Pure: as `map` for each of the pages; those of orders and bills are gone through at once."""
+        mapping = {"sales_orders": orders_of, "billing_documents": bills_of}.get(stream)
+        if mapping is None:
+            return [self.map(stream, page) for page in pages]
+        read = [read_page(page.body) for page in pages]
+        protocol = read[0][1]
+        if any(spoken != protocol for _, spoken in read):
+            return [mapping(rows, spoken, self._settings) for rows, spoken in read]
+        return together([rows for rows, _ in read], lambda rows: mapping(rows, protocol, self._settings))
 
     def probe(self, *, now: datetime) -> Iterator[Finding]:
         """Says whether the host can be reached, lets us in, keeps time, and has what each stream needs."""
