@@ -9,7 +9,8 @@ from typing import Any
 
 from sandbox.world.reference import S4_HOSTS, SYSTEMS
 
-HTTP = ("salesforce", *S4_HOSTS, "kyriba")
+RECORDS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury")
+HTTP = (*RECORDS, "ecb")
 FILES = ("bank-emea", "legacy-latam")
 
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -20,20 +21,20 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "slow": (HTTP, "the body drips: chunk bytes (1) every pause seconds (0.5)"),
     "truncated": (HTTP, "half the body, then the connection ends; content_length=false hides how much was meant"),
     "html_login": (HTTP, "200 with an HTML login page"),
-    "expired_token": (HTTP, "401, and every token handed out is void; on the next page of a list unless anywhere=true"),
+    "expired_token": (RECORDS, "401, and every token handed out is void; on the next page of a list unless anywhere=true"),
     "csrf_expired": (S4_HOSTS, "403 x-csrf-token: Required on the next write; all tokens are void"),
     "no_batch": (S4_HOSTS, "501 to every $batch"),
     "no_paging": (S4_HOSTS, "a list comes whole, without a count and without a next link"),
     "release_2021": (S4_HOSTS, "sales orders have OverallDeliveryStatus and TotalBlockStatus, and no OverallTotalDeliveryStatus"),
     "no_metadata": (S4_HOSTS, "403 to every $metadata"),
-    "duplicate_records": (HTTP, "a page holds its first record twice"),
-    "out_of_order": (HTTP, "a page's records come in reverse"),
-    "repeated_page": (HTTP, "a page names itself as the next one"),
-    "late_commit": (HTTP, "what changes while this lasts stays unseen, and appears afterwards with its old stamp"),
-    "unknown_customer": (HTTP, "a page's first record names a customer nobody knows"),
-    "schema_drift": (HTTP, "change 'add', 'remove' or 'retype' of field (each entity has a default)"),
-    "page_size": (HTTP, "pages of size records"),
-    "drop_response_after_execute": (HTTP, "a write is executed, the connection closed without an answer"),
+    "duplicate_records": (RECORDS, "a page holds its first record twice"),
+    "out_of_order": (RECORDS, "a page's records come in reverse"),
+    "repeated_page": (RECORDS, "a page names itself as the next one"),
+    "late_commit": (RECORDS, "what changes while this lasts stays unseen, and appears afterwards with its old stamp"),
+    "unknown_customer": (RECORDS, "a page's first record names a customer nobody knows"),
+    "schema_drift": (RECORDS, "change 'add', 'remove' or 'retype' of field (each entity has a default)"),
+    "page_size": (RECORDS, "pages of size records"),
+    "drop_response_after_execute": (RECORDS, "a write is executed, the connection closed without an answer"),
     "lock_row": (("salesforce",), "a record write fails with UNABLE_TO_LOCK_ROW"),
     "slow_task": (("kyriba",), "the next process task takes `takes` seconds (60)"),
     "task_ends": (("kyriba",), "the next process task ends as how='Error', 'Cancelled' or 'Warning'"),

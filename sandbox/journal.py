@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from sandbox.world.engine import World
 from sandbox.world.operations import OPERATIONS, Refused
 
-FORMAT = "sandbox world 1"
+FORMAT = "sandbox world 2"
 """To be raised with every change of the world's records: a snapshot of another format is not believed."""
 
 

@@ -25,9 +25,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.breaking import BREAKING
 from sandbox.control import Control
 from sandbox.drops import Drops
+from sandbox.ecb import FOLDER, Ecb
 from sandbox.gate import Gate, OpenProtocol
 from sandbox.host import Host
 from sandbox.kyriba.api import API, TOKEN, Kyriba
+from sandbox.modern_treasury.api import ModernTreasury
 from sandbox.s4.api import ROOT, S4Host
 from sandbox.salesforce.api import Org
 from sandbox.world.acts import ACTS
@@ -37,7 +39,7 @@ BEAT = 0.25
 MARK_EVERY = 1.0
 SAVE_EVERY = 120.0
 ACTS.update(BREAKING)
-HTTP_SYSTEMS = ("salesforce", *S4_HOSTS, "kyriba")
+HTTP_SYSTEMS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "ecb")
 
 
 class _Quiet(uvicorn.Server):
@@ -150,6 +152,10 @@ class Sandbox:
             "auth_url": self._url("kyriba") + TOKEN, "base_url": self._url("kyriba") + API,
             "client_id": "sandbox-treasury-client", "client_secret": words["kyriba"],
         }  # fmt: skip
+        systems["modern-treasury"] = {
+            "base_url": self._url("modern-treasury"), "organization_id": "sandbox-organization", "api_key": words["modern-treasury"],
+        }  # fmt: skip
+        systems["ecb"] = {"base_url": self._url("ecb") + FOLDER}
         for name in ("bank-emea", "legacy-latam"):
             systems[name] = {"drop": str((self.state / "drops" / name).resolve())}
         return {"pid": os.getpid(), "control": self._url("control"), "systems": systems}
@@ -163,6 +169,10 @@ class Sandbox:
             "kyriba": Gate("kyriba", dial, treasury.answer, treasury.target, treasury.void_tokens),
             "control": _open(Control(host, self.drops).answer),
         }
+        second = ModernTreasury(host, "sandbox-organization", words["modern-treasury"])
+        apps["modern-treasury"] = Gate("modern-treasury", dial, second.answer, second.target, second.void_tokens)
+        rates = Ecb(host)
+        apps["ecb"] = Gate("ecb", dial, rates.answer, rates.target, rates.void_tokens)
         for name in S4_HOSTS:
             one = S4Host(name, host, "TIDEGATE", words[name])
             apps[name] = Gate(name, dial, one.answer, one.target, one.void_tokens)

@@ -17,6 +17,7 @@ from sandbox.world.model import (
     Contract,
     Customer,
     DropFile,
+    ExpectedPayment,
     Invoice,
     Opportunity,
     Order,
@@ -61,6 +62,7 @@ class World:
     closings: dict[str, dict[date, Decimal]] = field(default_factory=dict)
     statements: dict[str, int] = field(default_factory=dict)
     flows: dict[str, CashFlow] = field(default_factory=dict)
+    expected: dict[str, ExpectedPayment] = field(default_factory=dict)
     awaiting: list[str] = field(default_factory=list)
     open_invoices: dict[str, set[str]] = field(default_factory=dict)
     by_entity: dict[str, list[str]] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
-from sandbox.world import cash, files, receivables, sales, treasury
+from sandbox.world import cash, files, operating, receivables, sales, treasury
 from sandbox.world.engine import World, salesforce_id
 from sandbox.world.model import Account, Customer
 from sandbox.world.reference import (
@@ -23,7 +23,7 @@ from sandbox.world.reference import (
     reference_rates,
 )
 
-__all__ = ["cash", "files", "found", "receivables", "sales", "treasury"]
+__all__ = ["cash", "files", "found", "operating", "receivables", "sales", "treasury"]
 
 FILE_DAYS = 60
 """Bank statements of so many days before the opening are in the drop folder; older ones have been cleared away."""

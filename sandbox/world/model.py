@@ -245,6 +245,17 @@ class CashFlow:
 
 
 @dataclass(slots=True)
+class ExpectedPayment:
+    """A payment that somebody told the operating account's platform to expect; `fields` as they were sent."""
+
+    id: str
+    fields: dict[str, object]
+    created_at: datetime
+    changed_at: datetime
+    idempotency_key: str = ""
+
+
+@dataclass(slots=True)
 class Write:
     """A write that another system executed here."""
 

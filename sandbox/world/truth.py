@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from sandbox.world import operating
 from sandbox.world.engine import World
 from sandbox.world.model import ZERO
 from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES
@@ -45,6 +46,11 @@ def truth(world: World) -> dict[str, Any]:
          "closing": f"{world.closings[a.code][max(world.closings[a.code])]:f}" if world.closings[a.code] else None}
         for a in BANK_ACCOUNTS.values()
     ]  # fmt: skip
+    closed = operating.closings(world)
+    banks.append(
+        {"account": operating.ACCOUNT.code, "currency": operating.ACCOUNT.currency, "balance": f"{operating.balance(world):f}",
+         "closed": str(max(closed)), "closing": f"{closed[max(closed)][1]:f}"}
+    )  # fmt: skip
     return {
         "world_at": world.now.isoformat(), "invoices": invoice_totals(world), "payments": payment_totals(world),
         "limits": limits, "customers": customers, "contracts": contracts, "banks": banks,
