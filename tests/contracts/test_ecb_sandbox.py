@@ -38,7 +38,9 @@ def dial(box: Running) -> Iterator[Dial]:
 
 @pytest.fixture
 def connection(box: Running, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Connection:
-    return connection_to(box, "ecb", "ecb", monkeypatch, currencies=["USD", "JPY", "GBP", "CHF"]).model_copy(update={"name": f"ecb-{abs(hash(request.node.name))}"})
+    return connection_to(box, "ecb", "ecb", monkeypatch, currencies=["USD", "JPY", "GBP", "CHF"]).model_copy(
+        update={"name": f"ecb-{abs(hash(request.node.name))}"}
+    )
 
 
 @pytest.fixture
