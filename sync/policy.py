@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sync.connections import ConfigError, Landscape
+from sync.connections import ConfigError, Connection, Landscape
 from sync.rules.facts import Terms
-from sync.systems.registry import takes
+from sync.systems.registry import role, takes
 
 
 def terms(landscape: Landscape) -> Terms:
@@ -26,10 +26,16 @@ def terms(landscape: Landscape) -> Terms:
     )
 
 
+def able(landscape: Landscape, kind: str) -> Sequence[Connection]:
+    """The connections that carry out `kind`; where CRMs are among them these alone, so that an ERP that could too does not take their place."""
+    every = [connection for connection in landscape.connections if kind in takes(connection)]
+    return [connection for connection in every if role(connection) == "crm"] or every
+
+
 def takers(landscape: Landscape, kind: str, *, source: str | None = None, region: str | None = None) -> Sequence[str]:
     """The connections that carry out `kind`: of an order its own ERP, else every taker that speaks for `region` (or for all)."""
-    able = [connection for connection in landscape.connections if kind in takes(connection)]
+    connections = able(landscape, kind)
     if source is not None:
-        return [connection.name for connection in able if connection.name == source]
-    local = [connection.name for connection in able if connection.region == region]
-    return local[:1] or [connection.name for connection in able][:1]
+        return [connection.name for connection in connections if connection.name == source]
+    local = [connection.name for connection in connections if connection.region == region]
+    return local[:1] or [connection.name for connection in connections][:1]

@@ -21,7 +21,7 @@ from sync.process_facts import Key
 from sync.rules import collections, exposure, liquidity, order_to_cash, reconciliation
 from sync.rules.facts import ZERO, Decision, Fact, Order, Party, Rates, SalesContract, Sum, Terms
 from sync.rules.treasury import Published
-from sync.systems.registry import names_of, takes
+from sync.systems.registry import names_of
 
 ORDER_EVENTS = frozenset({"contract.approved", "order.blocked", "release.conflicted", "order.released"})
 RECHECK_EVENTS = frozenset({"credit_limit.changed", "payment.applied", "sync.recovered"})
@@ -95,7 +95,7 @@ def load(conn: Reading, landscape: Landscape, events: Sequence[Event], now: date
     process_facts.lock_parties(conn, ids)
     erps = {source for source, _ in customers}
     subjects = {f"order:{order.source}:{order.key}" for order in orders} | touched.subjects()
-    crm = [c.name for c in landscape.connections if "update_collections" in takes(c)]
+    crm = [connection.name for connection in policy.able(landscape, "update_collections")]
     received = [event for event in events if event.type == "payment.received"]
     banks = names_of(landscape, "bank", "treasury")
     balances = [event for event in events if event.type == "cash_position.refreshed"][-1:]

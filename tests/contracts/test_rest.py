@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from sync.canonical.causes import CAUSES
 from sync.connections import ConfigError
-from sync.errors import AuthError, PermanentError, SourceError, TransientError
+from sync.errors import AuthError, DataError, PermanentError, SourceError, TransientError
 from sync.ports import Cursor, Page, Source
 from sync.systems.rest import make_source
 from sync.systems.rest.paths import at, steps
@@ -20,6 +21,7 @@ from tests.contracts.rest_server import AUTHS, COLUMNS, INVOICE, LANDSCAPE, PAGI
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Reply, ScriptedServer
 from tests.contracts.suite_store import Store, pull
+from tests.contracts.test_garbage import GARBAGE
 
 HOUR = timedelta(hours=1)
 SECRETS = {"USER": "tidegate", "PASSWORD": "s3cret", "TOKEN": "s3cret", "KEY": "s3cret", "CLIENT_ID": "id", "CLIENT_SECRET": "s3cret"}
@@ -409,3 +411,19 @@ def test_errors_of_the_application_are_told_by_its_words(app: App) -> None:
         app.server.between = lambda _asked, _answer, body=body: Reply(body, 422)
         with pytest.raises(SourceError, match="gone fishing"):
             _read(app, Store())
+
+
+@pytest.mark.parametrize("body", list(GARBAGE.values()), ids=list(GARBAGE))
+def test_garbage_is_refused_or_rejected(app: App, body: bytes) -> None:
+    """Any bytes as an answer, and anything at all as records of one: words and a known cause, or rejects."""
+    wrapped = b'{"data":[7,null,{},[],"x",NaN,{"id":{},"amount":[],"updated":1e400},{"id":"a","updated":{"a":1}}]}'
+    with closing(make_source(app.connection(deleted={"column": "state", "is": "equals", "value": "void"}), LANDSCAPE)) as source:
+        for answer in (body, wrapped):
+            try:
+                found = source.map("invoices", Page(answer, "application/json", None, "x"))
+            except DataError as refusal:
+                assert refusal.cause in CAUSES
+                continue
+            assert all(frame.is_empty() for frame in found.frames.values()), "garbage was believed"
+            assert found.gone.is_empty()
+            assert set(found.rejects["cause"].to_list()) <= CAUSES.keys()

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from sync.canonical.causes import CAUSES
 from sync.connections import ConfigError
-from sync.errors import AuthError, ConflictError, PermanentError, QuotaError, SourceError, TransientError
+from sync.errors import AuthError, ConflictError, DataError, PermanentError, QuotaError, SourceError, TransientError
 from sync.ports import Cursor, Order, Page, Source
 from sync.systems.tryton import make_source, make_target
 from sync.systems.tryton.answers import Warned
@@ -21,6 +22,7 @@ from sync.systems.tryton.wire import ASKED_HEADER
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Reply, reply_json
 from tests.contracts.suite_store import Store, pull
+from tests.contracts.test_garbage import GARBAGE
 from tests.contracts.tryton_server import LANDSCAPE, Database, day, decimal, invoice, stamp
 
 HOUR = timedelta(hours=1)
@@ -505,3 +507,21 @@ def test_a_wrong_option_is_named(books: Database) -> None:
     """ConfigError says which option of which connection."""
     with pytest.raises(ConfigError, match=r"tryton-test, options of tryton: page_size"):
         make_source(books.connection(page_size=0), LANDSCAPE)
+
+
+@pytest.mark.parametrize("body", list(GARBAGE.values()), ids=list(GARBAGE))
+def test_garbage_is_refused_or_rejected(books: Database, body: bytes) -> None:
+    """Any bytes as an answer, and anything at all as records of one: words and a known cause, or rejects; on a sweep nothing is gone."""
+    wrapped = b'{"id":1,"result":[' + (b'7,null,{},[],"x",NaN,' if body else b"") + b'{"id":1,"lines_to_pay.":7,"__class__":"date"}]}'
+    with closing(make_source(books.connection(), LANDSCAPE)) as source:
+        for stream in source.streams():
+            for answer in (body, wrapped):
+                for headers in ({"x-tidegate-fields": "number,party.code"}, {}, {ASKED_HEADER: NOW.isoformat()}):
+                    try:
+                        found = source.map(stream.name, Page(answer, "application/json", None, "x", headers))
+                    except DataError as refusal:
+                        assert refusal.cause in CAUSES
+                        continue
+                    assert all(frame.is_empty() for frame in found.frames.values()), "garbage was believed"
+                    assert set(found.rejects["cause"].to_list()) <= CAUSES.keys()
+                    assert not (found.complete and answer is not body)

@@ -26,6 +26,7 @@ PRESENT_HEADER = "x-tidegate-present"
 """When the page was asked for; on the last page of a whole reading the keys of the pages before it."""
 
 _ARRAY = b'{"records":'
+_LONG_AGO = "1970-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def read(body: bytes, stream: RestStream, zone: str | None) -> Read:
 def map_page(page: Page, stream: RestStream, application: Application, speaker: Speaker) -> Mapped:
     """The page in canonical words. Raises DataError when it is no page, or more of it is unreadable than the declaration allows."""
     given = read(page.body, stream, speaker.zone)
-    asked_at = datetime.fromisoformat(page.headers[ASKED_HEADER])
+    asked_at = datetime.fromisoformat(page.headers.get(ASKED_HEADER, _LONG_AGO))
     broken = [
         (ordinal, bytes(given.rows.raw[ordinal]).decode("utf-8", "replace"), why) for ordinal, why in sorted(given.rows.broken.items())
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from sync.canonical.contracts import PaymentApplication
+from sync.errors import DataError
 from sync.ports import Complete, Mapped, Page, no_rejects
 from sync.systems.tryton import ledger, trade
 from sync.systems.tryton.given import Given
@@ -13,6 +14,7 @@ from sync.systems.tryton.settings import Settings
 from sync.systems.tryton.values import kinds_seen, plain_rows
 from sync.systems.tryton.wire import AMONG_HEADER, ASKED_HEADER, FIELDS_HEADER, Reading, bounds_of, key_of, root
 from sync.wire_frames import decode, drifted, split
+from sync.wire_rows import excerpt
 
 _MAPPINGS: dict[str, Callable[[Given], Mapped]] = {
     "parties": trade.parties,
@@ -39,7 +41,12 @@ def map_page(reading: Reading, page: Page, settings: Settings) -> Mapped:
 
 def _all_there(reading: Reading, page: Page, settings: Settings) -> Mapped:
     """The word that these numbers are all there are, for every entity that such a record feeds under its own number."""
-    numbers = [int(bytes(number)) for number in split(page.body, "result").records]
+    try:
+        numbers = [int(bytes(number)) for number in split(page.body, "result").records]
+    except ValueError as error:
+        raise DataError(
+            "the page is no list of record numbers", cause="file_unreadable", evidence={"begins": excerpt(page.body)}
+        ) from error
     asked_at = datetime.fromisoformat(page.headers[ASKED_HEADER])
     among = page.headers.get(AMONG_HEADER)
     said = []

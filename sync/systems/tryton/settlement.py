@@ -32,7 +32,7 @@ class Unreadable(ValueError):
 
 def applications(invoice: Mapping[str, Any]) -> list[Application]:
     """Every application that this invoice has or may have had. `invoice`: its record with plain values. Raises Unreadable."""
-    key = str(invoice["id"])
+    key = str(_number(invoice, "id"))
     owed = _lines(invoice, "lines_to_pay")
     if invoice.get("state") == "cancelled":
         return [*(Application(f"{key}/{line['id']}", ZERO) for line in owed), Application(f"{key}/{PART}", ZERO)]
@@ -48,7 +48,7 @@ def due_date(invoice: Mapping[str, Any]) -> str | None:
     return min(open_days, default=None) or max(days, default=None)
 
 
-def _part(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]]) -> tuple[Application, dict[Any, Decimal]]:
+def _part(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]]) -> tuple[Application, dict[int | None, Decimal]]:
     """The application of the assigned payments, and how much of it each reconciliation already covers.
 
     What is assigned but not reconciled yet is taken from `amount_to_pay`, which knows the rate of the day for money in another currency.
@@ -57,7 +57,7 @@ def _part(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]]) -> tupl
     sign = _sign(invoice)
     settled = {_of(line) for line in owed if _of(line) is not None}
     assigned = _lines(invoice, "payment_lines")
-    covered: dict[Any, Decimal] = {}
+    covered: dict[int | None, Decimal] = {}
     for line in assigned:
         worth = _worth(invoice, line)
         if _of(line) in settled and worth is not None:
@@ -73,7 +73,7 @@ def _part(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]]) -> tupl
     return Application(key, max(total, ZERO), max(days, default=None), only), covered
 
 
-def _by_line(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]], covered: dict[Any, Decimal]) -> Iterator[Application]:
+def _by_line(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]], covered: dict[int | None, Decimal]) -> Iterator[Application]:
     """One application per line to pay: what its reconciliation pays beyond the assigned payments in it."""
     sign = _sign(invoice)
     for line in owed:
@@ -141,10 +141,19 @@ def _lines(invoice: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return found
 
 
-def _of(line: Mapping[str, Any]) -> Any:
+def _of(line: Mapping[str, Any]) -> int | None:
     """The number of the line's reconciliation."""
     said = line.get("reconciliation")
-    return said.get("id") if isinstance(said, dict) else said
+    if isinstance(said, dict):
+        return _number(said, "id")
+    return None if said is None else _number(line, "reconciliation")
+
+
+def _number(record: Mapping[str, Any], name: str) -> int:
+    said = record.get(name)
+    if not isinstance(said, int) or isinstance(said, bool):
+        raise Unreadable(f"{name} of a record is no number")
+    return said
 
 
 def _code(value: Any) -> Any:
