@@ -283,10 +283,10 @@ def test_signs_states_and_terms_of_bills() -> None:
 def test_the_probe_says_what_a_release_lacks() -> None:
     """The connection test names each service and the properties that we do without."""
     with Orders() as case:
-        case.host.removed = {"GLAccount"}
+        case.host.removed = {"HouseBankAccount"}
         findings = {one.what: one for one in case.source().probe(now=NOW)}  # type: ignore[attr-defined]
         assert all(one.ok for one in findings.values())
-        assert "no GLAccount" in findings["API_OPLACCTGDOCITEMCUBE_SRV/A_OperationalAcctgDocItemCube"].words
+        assert "no HouseBankAccount" in findings["API_OPLACCTGDOCITEMCUBE_SRV/A_OperationalAcctgDocItemCube"].words
 
 
 def test_wrong_options_are_said_at_once() -> None:

@@ -154,7 +154,7 @@ class Session:
         there_is = said.sets.get(name) if said is not None else None
         has, leads = there_is or (None, None)
         if said is not None and has is None:
-            raise PermanentError(f"{entity_set.service} has no entity set {name}", connection=self.name)
+            raise PermanentError(f"{entity_set.service} has no entity set {name}", connection=self.name, status=404)
 
         def there(field: str) -> bool:
             return field not in refused and (has is None or field in has)
