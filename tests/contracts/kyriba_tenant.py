@@ -74,6 +74,11 @@ class Tenant:
         self.transfers: list[dict[str, Any]] = []
         self.tasks = TaskDesk()
         self.repeating = False
+        self.refused: dict[str, Reply] = {}
+        """Account code -> how the tenant refuses its balances."""
+        self.order = "updateDateTime"
+        """What cash flows are sorted by, whatever is asked for; empty: as they were put."""
+        self.says_total = True
         self.twice = False
         """Whether every page holds its first record twice, beyond its limit and uncounted."""
         self.repeated: dict[str, Reply] = {}
@@ -108,15 +113,18 @@ class Tenant:
             return self._listing(self.transfers, asked)
         if path.startswith("process-templates/"):
             return self.tasks.answer(path.removeprefix("process-templates/"), asked)
-        if path.startswith("bank-balances/"):
+        if path.startswith("bank-balances/") and unquote(path.split("/")[2]) not in self.refused:
             return self._bank_balance(unquote(path.split("/")[2]), asked)
         if path == "accounts":
             return self._listing(list(self.accounts.values()), asked)
         if path == "cash-flows":
             since = re.findall(r"updateDateTime=ge=(.+)", asked.query.get("filter", ""))
             rows = [flow for flow in self.flows if not since or flow["date"]["updateDateTime"] >= since[0]]
-            return self._listing(sorted(rows, key=lambda flow: str(flow["date"]["updateDateTime"])), asked)
+            in_order = sorted(rows, key=lambda flow: str(flow["date"]["updateDateTime"])) if self.order else rows
+            return self._listing(in_order, asked)
         code = unquote(path.split("/")[2])
+        if code in self.refused:
+            return self.refused[code]
         start, end = date.fromisoformat(asked.query["startDate"]), date.fromisoformat(asked.query["endDate"])
         rows = [
             {"account": {"code": code}, "amount": amount, "date": str(day), "currencyCode": "EUR"}
@@ -138,6 +146,9 @@ class Tenant:
         page = rows[offset : offset + limit]
         page = page[:1] * self.twice + page
         told = {"numberOfTotalResults": len(rows), "pageLimit": limit, "pageOffset": offset, "pageResults": len(page), "links": {}}
+        if not self.says_total:
+            del told["numberOfTotalResults"]
+            told["links"] = {"next": "?page.offset=..."} if offset + limit < len(rows) else {}
         return Reply(json.dumps({"metadata": told, "results": page}).encode())
 
 

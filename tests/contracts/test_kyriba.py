@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from sync.errors import PermanentError
 from sync.ports import Cursor, Source
 from sync.systems.kyriba import make_source
 from tests.contracts.kyriba_tenant import LANDSCAPE, Tenant, account
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
+from tests.contracts.suite_server import Reply, reply_json
 from tests.contracts.suite_store import Store, pages_of, pull
 
 
@@ -245,6 +247,68 @@ def test_a_page_that_holds_a_record_twice_hides_no_other(case_of: type[TenantCas
         pull(source, case.stream, None, store, now=case.now)
         source.close()
         assert set(store.live(case.entity)) == {f"k{n}" for n in range(1, records + 1)}
+
+
+def test_a_tenant_that_does_not_sort_is_read_whole() -> None:
+    """The first pages happen to be in order, and what is older comes later: the moved filter is taken back, no cursor was given early."""
+    with CashFlows() as case:
+        case.tenant.order = ""
+        for key, days in (("k1", 5), ("k2", 4), ("k3", 9), ("k4", 1), ("k5", 8), ("k6", 2), ("k7", 7)):
+            case.put(key, 100, case.now - timedelta(days=days))
+        source, store = case.source(), Store()
+        done = pull(source, "cash_flows", None, store, now=case.now)
+        source.close()
+        assert set(store.live("forecast_item")) == {f"k{n}" for n in range(1, 8)}
+        assert [page.cursor is None for page in done.pages] == [True] * (len(done.pages) - 1) + [False]
+        assert done.cursor == {"since": (case.now - timedelta(days=1)).isoformat()}
+
+
+@pytest.mark.parametrize("case_of", [Accounts, CashFlows, Transfers])
+def test_a_tenant_that_tells_no_total_is_read_by_its_links(case_of: type[TenantCase]) -> None:
+    """The page that names no next one is the last."""
+    with case_of() as case:
+        case.tenant.says_total = False
+        for n in range(1, 6):
+            case.put(f"k{n}", n, case.now - timedelta(days=n))
+        source, store = case.source(), Store()
+        pull(source, case.stream, None, store, now=case.now)
+        source.close()
+        assert len(store.live(case.entity)) == 5
+
+
+@pytest.mark.parametrize("case_of", [Balances, BankBalances])
+def test_an_account_that_is_refused_costs_only_itself(case_of: type[TenantCase]) -> None:
+    """Its refusal is one exception, said once; the others' balances land."""
+    with case_of() as case:
+        for n in (1, 2, 3):
+            case.put(f"k{n}", n, case.now - timedelta(days=1))
+        case.tenant.refused = {"k2": reply_json({"error": {"code": "Forbidden", "message": "not yours", "target": "account"}}, 403)}
+        source, store = case.source(), Store()
+        done = pull(source, case.stream, None, store, now=case.now)
+        assert {row["account"] for row in store.live("bank_balance").values()} == {"k1", "k3"}
+        assert {(reject["cause"], reject["source_key"]) for reject in store.rejects} == {("source_permanent", "k2")}
+        quiet = Store()
+        again = pull(source, case.stream, done.cursor, Store(), now=case.now)
+        pull(source, case.stream, again.cursor, quiet, now=case.now)
+        source.close()
+        assert "not yours" in store.rejects[0]["evidence"]
+        assert quiet.rejects == []
+
+
+@pytest.mark.parametrize("case_of", [Balances, BankBalances])
+@pytest.mark.parametrize(
+    "refusal", [reply_json({"error": {"code": "Forbidden", "message": "no function"}}, 403), Reply(b"<html>", 404, "text/html")]
+)
+def test_an_api_that_is_refused_is_an_error(case_of: type[TenantCase], refusal: Reply) -> None:
+    """No account is spared, or the API is not there at all: that is nobody's bad record."""
+    with case_of() as case:
+        for n in (1, 2):
+            case.put(f"k{n}", n, case.now - timedelta(days=1))
+        case.tenant.refused = dict.fromkeys(("k1", "k2"), refusal)
+        source = case.source()
+        with pytest.raises(PermanentError):
+            pull(source, case.stream, None, Store(), now=case.now)
+        source.close()
 
 
 def test_balances_are_asked_for_in_windows_of_31_days() -> None:

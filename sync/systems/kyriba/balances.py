@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
-from sync.errors import DataError, TransientError
-from sync.http import Answer
+from sync.errors import DataError, SourceError, TransientError
+from sync.http import Answer, error_of, wall_clock
 from sync.ports import Cursor, Page
+from sync.systems.kyriba.answers import explain
 from sync.systems.kyriba.listings import Listings, page_of
 from sync.systems.kyriba.settings import BalanceType
-from sync.systems.kyriba.wire import BALANCE_HEADER, bank_balance_account, records_of, windows
+from sync.systems.kyriba.wire import BALANCE_HEADER, REFUSED_HEADER, bank_balance_account, records_of, windows
 from sync.wire_frames import decode
 
 CASH = {"dateType": "VALUE", "actual": "true", "intraday": "true", "confirmedForecasts": "false", "estimatedForecasts": "false"}
 """What counts as cash: what has happened. What is planned comes as cash flows."""
+FORBIDDEN, ABSENT = 403, 404
+REFUSALS = (FORBIDDEN, ABSENT)
 
 
 def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
     """Every account in every window, oldest window first. The cursor moves when a window is whole; corrected days are read again.
 
-    An answer of the newest window that is the same as last time brings no page, so that asking often costs little.
+    An answer of the newest window that is the same as last time brings no page, so that asking often costs little. An account that the
+    tenant refuses costs only itself: its refusal is a page, and becomes an exception.
     """
     companies = tenant.companies()
     page = page_of(companies, now)
@@ -30,15 +34,19 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     known = dict((cursor or {}).get("seen") or {})
     for start, end in windows(_first_day(tenant, cursor, today, tenant.settings.balance_history_days), today):
         seen: dict[str, str] = {}
+        refusals = 0
         for place, code in enumerate(sorted(companies), start=1):
             answer = _window(tenant, code, start, end)
+            refusals += answer.status in REFUSALS
+            if refusals == len(companies):
+                raise _explained(tenant, answer)
             seen[code] = _digest(f"{start} {end}", answer)
             whole = place == len(companies)
             if known.get(code) == seen[code] and not whole:
                 continue
             moved = {"through": end.isoformat(), "seen": seen} if whole else None
             until = now if whole and end == today else None
-            yield page(answer, f"balances {code} {start} to {end}", moved, complete_until=until)
+            yield page(answer, f"balances {code} {start} to {end}", moved, complete_until=until, **_beside(answer, code))
 
 
 def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
@@ -53,16 +61,21 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     questions = _questions(tenant, first, today, sorted(companies))
     keep = (today - timedelta(days=tenant.settings.balance_reread_days)).isoformat()
     seen: dict[str, str] = {name: digest for name, digest in known.items() if name.split(" ")[0] >= keep}
+    refusals = 0
     for place, (day, kind, code) in enumerate(questions, start=1):
         answer = _bank_balance(tenant, code, day, kind)
+        refusals += answer.status == FORBIDDEN
+        if refusals == len(questions):
+            raise _explained(tenant, answer)
         name, last = f"{day} {kind} {code}", place == len(questions)
         digest = _digest(name, answer)
         known_before, seen[name] = known.get(name), digest
-        if (known_before == digest or answer.status == 404) and not last:
+        if (known_before == digest or answer.status == ABSENT) and not last:
             continue
         whole = last or questions[place][0] > day
         moved = {"through": day.isoformat(), "seen": dict(seen)} if whole else None
-        yield page(answer, f"bank balance {name}", moved, complete_until=now if last else None, **{BALANCE_HEADER: f"{kind} {code}"})
+        beside = {BALANCE_HEADER: f"{kind} {code}", **_beside(answer, code)}
+        yield page(answer, f"bank balance {name}", moved, complete_until=now if last else None, **beside)
 
 
 def _questions(tenant: Listings, first: date, today: date, codes: list[str]) -> list[tuple[date, BalanceType, str]]:
@@ -74,9 +87,8 @@ def _questions(tenant: Listings, first: date, today: date, codes: list[str]) -> 
 
 def _bank_balance(tenant: Listings, code: str, day: date, kind: BalanceType) -> Answer:
     """One answer; 404 where the bank has said nothing of that day."""
-    path = f"v1/bank-balances/accounts/{quote(code, safe='')}/balances"
-    answer = tenant.session.get(path, {"date": day.isoformat(), "type": kind}, accept=(404,))
-    if answer.status == 404:
+    answer = _asked(tenant, f"v1/bank-balances/accounts/{quote(code, safe='')}/balances", {"date": day.isoformat(), "type": kind})
+    if answer.status in REFUSALS:
         return answer
     try:
         account = bank_balance_account(answer.body)
@@ -89,7 +101,9 @@ def _bank_balance(tenant: Listings, code: str, day: date, kind: BalanceType) -> 
 
 def _window(tenant: Listings, code: str, start: date, end: date) -> Answer:
     params = {"startDate": str(start), "endDate": str(end), **CASH}
-    answer = tenant.session.get(f"v1/cash-balances/accounts/{quote(code, safe='')}/balances", params)
+    answer = _asked(tenant, f"v1/cash-balances/accounts/{quote(code, safe='')}/balances", params)
+    if answer.status in REFUSALS:
+        return answer
     try:
         rows = decode(records_of(answer.body, "cashBalance").records)
     except DataError as error:
@@ -98,6 +112,25 @@ def _window(tenant: Listings, code: str, start: date, end: date) -> Answer:
     if accounts - {code, None}:  # it would hide the asked account's balances for good
         raise TransientError(f"{answer.place}: the answer is about another account", connection=tenant.connection.name)
     return answer
+
+
+def _asked(tenant: Listings, path: str, params: Mapping[str, str]) -> Answer:
+    """An answer, or a refusal in the API's own words; any other 403 or 404 says that there is no such API here, and is an error."""
+    answer = tenant.session.get(path, params, accept=REFUSALS)
+    if answer.status in REFUSALS and explain(answer) is None:
+        raise error_of(answer, now=wall_clock())
+    return answer
+
+
+def _explained(tenant: Listings, answer: Answer) -> SourceError:
+    """The error of a refusal that no account was spared."""
+    error = explain(answer) or error_of(answer, now=wall_clock())
+    error.connection = tenant.connection.name
+    return error
+
+
+def _beside(answer: Answer, code: str) -> dict[str, str]:
+    return {REFUSED_HEADER: f"{answer.status} {code}"} if answer.status in REFUSALS else {}
 
 
 def _first_day(tenant: Listings, cursor: Cursor | None, today: date, history: int) -> date:

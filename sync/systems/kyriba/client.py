@@ -90,7 +90,7 @@ class Session:
 
     def file(self, path: str, params: Mapping[str, str]) -> Answer:
         """A file as the tenant holds it: any content but a web page, whole. An absent one is an answer with status 404."""
-        answer = self._request("GET", path, params=params, expect="any", accept=(404,))
+        answer = self._request("GET", path, params=params, expect="any", accept=(404,), media="*/*")
         if answer.content_type.startswith("text/html") or answer.body[:200].lstrip().lower().startswith(_HTML):
             raise TransientError(f"{answer.place}: a web page came where a file was expected", connection=self._connection.name)
         framed = "content-length" in answer.headers or "chunked" in answer.headers.get("transfer-encoding", "")
@@ -118,8 +118,9 @@ class Session:
         write: bool = False,
         expect: Expect = "json",
         accept: Sequence[int] = (),
+        media: str = "application/json",
     ) -> Answer:
-        kind = {"Content-Type": "application/json"} if body else {}
+        kind = {"Accept": media, **({"Content-Type": "application/json"} if body else {})}
         for tries_left in (1, 0):
             token = self._current()
             headers = {**kind, "Authorization": f"Bearer {token.value.get_secret_value()}"}

@@ -9,7 +9,7 @@ import polars as pl
 from sync.canonical.contracts import BankAccount, ForecastItem
 from sync.ports import Mapped, Page
 from sync.systems.kyriba.columns import asked, companies, entity, finish, moment, plain_code, region
-from sync.systems.kyriba.mapping_balances import bank_balance, cash_balances
+from sync.systems.kyriba.mapping_balances import bank_balance, cash_balances, refused
 from sync.systems.kyriba.mapping_transfers import transfers
 from sync.systems.kyriba.settings import Settings
 from sync.systems.kyriba.wire import records_of
@@ -52,9 +52,9 @@ def map_page(stream: str, page: Page, settings: Settings) -> Mapped:
     if stream == "accounts":
         return _accounts(decode(records_of(page.body, "results").records), page, settings)
     if stream == "balances":
-        return cash_balances(decode(records_of(page.body, "cashBalance").records), page, settings)
+        return refused(page) or cash_balances(decode(records_of(page.body, "cashBalance").records), page, settings)
     if stream == "bank_balances":
-        return bank_balance(page, settings)
+        return refused(page) or bank_balance(page, settings)
     if stream == "transfers":
         return transfers(decode(records_of(page.body, "results").records), page, settings)
     return _flows(decode(records_of(page.body, "results").records), page, settings)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
 
 from sync.canonical.contracts import BankBalance
-from sync.ports import Mapped, Page, no_rejects
+from sync.ports import REJECT_SCHEMA, Mapped, Page, no_rejects
 from sync.systems.kyriba.columns import asked, companies, entity, finish, region
 from sync.systems.kyriba.settings import Settings
-from sync.systems.kyriba.wire import BALANCE_HEADER
+from sync.systems.kyriba.wire import BALANCE_HEADER, REFUSED_HEADER
 from sync.wire_frames import (
     Rows,
     Rule,
@@ -40,6 +41,20 @@ _BANK = {
 _TYPES = {"END_OF_DAY": "closing_booked", "INTRADAY": "intraday"}
 _OWN = ("account", "balance_type", "as_of_date", "amount", "currency")
 _SUBJECT = Subject(BankBalance.entity, "source_key", None, "amount", "currency")
+
+
+def refused(page: Page) -> Mapped | None:
+    """A page that is a refusal: nothing where a bank has said nothing, else one reject for the account; None for any other page."""
+    status, _, code = page.headers.get(REFUSED_HEADER, "").partition(" ")
+    if not status:
+        return None
+    if status == "404" and BALANCE_HEADER in page.headers:
+        return Mapped(0, {}, no_rejects())
+    message = f"treasury refuses the balances of account {code} with {status}"
+    evidence = json.dumps({"answer": page.body[:1000].decode("utf-8", "replace")})
+    reject = {"ordinal": 0, "entity": BankBalance.entity, "source_key": code, "cause": "source_permanent", "field": "account.code",
+              "message": message, "evidence": evidence}  # fmt: skip
+    return Mapped(1, {}, pl.DataFrame([reject], schema=REJECT_SCHEMA))
 
 
 def cash_balances(rows: Rows, page: Page, settings: Settings) -> Mapped:

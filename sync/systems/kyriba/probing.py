@@ -109,12 +109,12 @@ def _judged(what: str, stream: str, mapped: Mapped) -> Finding:
     if not mapped.records:
         return Finding(what, ok=True, words="may be read; there is no record to look at yet")
     absent = [name for name in NEEDED[stream] if name not in mapped.fields_seen]
-    if absent:
-        return Finding(what, ok=False, words=f"{mapped.records} records read; fields missing: {', '.join(absent)}")
     bad = mapped.rejects.height
     words = f"{mapped.records} records read, {bad} could not be mapped"
     if bad:
         words += f": {mapped.rejects['message'][0]}"
+    if absent:
+        words += f"; fields missing: {', '.join(absent)}"
     return Finding(what, ok=not bad, words=words)
 
 

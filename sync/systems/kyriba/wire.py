@@ -20,6 +20,8 @@ ASKED_HEADER = "x-tidegate-asked-at"
 """What the records themselves don't say travels with the page: which company holds each account, and when it was asked."""
 BALANCE_HEADER = "x-tidegate-balance"
 """Which balance a bank balance is: its type and the account's code, as they were asked for."""
+REFUSED_HEADER = "x-tidegate-refused"
+"""The status with which the tenant refused the question that a page answers, and the account that it was about."""
 
 
 @dataclass(frozen=True, slots=True)
