@@ -7,11 +7,12 @@ done again: an effect found sent or unknown is read in its target first, and onl
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -24,13 +25,14 @@ from sync.connections import Connection, Landscape
 from sync.effects import Entry
 from sync.errors import MAX_ATTEMPTS, ConflictError, SourceError, UnknownOutcome, decide_retry
 from sync.exceptions import Failure, record_exception, resolve_effect
-from sync.ports import Receipt, Target
+from sync.ports import Batching, Order, Receipt, Target
 from sync.systems.registry import system
 
 log = structlog.get_logger(__name__)
 
 Verdict = Literal["confirmed", "unknown", "failed", "conflict", "superseded", "again", "elsewhere", "gone"]
 MAX_PER_RUN = 200
+TURN = 50
 READ_WAIT = timedelta(seconds=2)
 _STOPS_THE_RUN = ("auth", "quota", "transient")
 
@@ -65,26 +67,41 @@ def run(database: Database, landscape: Landscape, connection: str, clock: Clock,
     opened = target(configured, landscape)
     if opened is None:
         return Delivered(connection)
+    size = opened.batch_max if isinstance(opened, Batching) else TURN
     with closing(opened):
         while done < MAX_PER_RUN:
             with reading(database.engine) as conn:
-                turn = effects.due(conn, connection, after=after)
+                turn = effects.due(conn, connection, after=after, limit=size)
             if not turn:
                 # Those that waited behind one just settled are due now.
                 if after == 0 or not counts.get("settled"):
                     break
                 after = counts["settled"] = 0
                 continue
-            for entry in turn:
-                after = entry.id
-                verdict = deliver(database, landscape, entry, opened, clock)
-                counts[verdict] = counts.get(verdict, 0) + 1
-                done += 1
-                if verdict in ("confirmed", "failed", "superseded", "conflict"):
-                    counts["settled"] = counts.get("settled", 0) + 1
-                if verdict == "again" and _silent(database, entry.id):
+            for group in _groups(turn, opened):
+                after = group[-1].id
+                verdicts = _deliver_group(database, landscape, group, opened, clock)
+                done += len(group)
+                for verdict in verdicts.values():
+                    counts[verdict] = counts.get(verdict, 0) + 1
+                    if verdict in ("confirmed", "failed", "superseded", "conflict"):
+                        counts["settled"] = counts.get("settled", 0) + 1
+                if any(verdict == "again" and _silent(database, effect_id) for effect_id, verdict in verdicts.items()):
                     return _delivered(connection, counts, more=False)
     return _delivered(connection, counts, more=done >= MAX_PER_RUN)
+
+
+def _groups(turn: Sequence[Entry], target: Target) -> list[Sequence[Entry]]:
+    """The entries that one call can carry out: one by one, unless the target takes several of one kind at once."""
+    if not isinstance(target, Batching):
+        return [[entry] for entry in turn]
+    return [list(same) for _, same in groupby(turn, key=lambda entry: entry.kind)]
+
+
+def _deliver_group(database: Database, landscape: Landscape, group: Sequence[Entry], target: Target, clock: Clock) -> dict[int, Verdict]:
+    if len(group) == 1 or not isinstance(target, Batching):
+        return {entry.id: deliver(database, landscape, entry, target, clock) for entry in group}
+    return deliver_many(database, landscape, group, target, clock)
 
 
 def _delivered(connection: str, counts: dict[str, int], *, more: bool) -> Delivered:
@@ -114,6 +131,44 @@ def deliver(database: Database, landscape: Landscape, entry: Entry, target: Targ
         return step.look_up() if current.state in ("sent", "unknown") else step.send()
 
 
+def deliver_many(database: Database, landscape: Landscape, entries: Sequence[Entry], target: Target, clock: Clock) -> dict[int, Verdict]:
+    """As `deliver` for several entries of one kind on different objects, what is to be sent of them with one call."""
+    verdicts: dict[int, Verdict] = {}
+    begun: list[tuple[_Step, Entry]] = []
+    with reading(database.engine) as guard:
+        for entry in entries:
+            if not effects.alone(guard, entry.id):
+                verdicts[entry.id] = "elsewhere"
+                continue
+            with reading(database.engine) as conn:
+                current = effects.get(conn, entry.id)
+            if current is None or current.state in ("confirmed", "failed"):
+                verdicts[entry.id] = "gone"
+                continue
+            step = _Step(database, landscape, current, target, clock)
+            claimed = step.look_up() if current.state in ("sent", "unknown") else step.begin()
+            if isinstance(claimed, Entry):
+                begun.append((step, claimed))
+            else:
+                verdicts[entry.id] = claimed
+        if begun:
+            crash.point("before_send")
+            for (step, claimed), outcome in zip(begun, _apply_many(target, [claimed.order() for _, claimed in begun]), strict=True):
+                verdicts[step.entry.id] = step.settle(outcome, claimed.attempts)
+    return verdicts
+
+
+def _apply_many(target: Target, orders: Sequence[Order]) -> Sequence[Receipt | Exception]:
+    assert isinstance(target, Batching)  # noqa: S101 - the caller looked
+    try:
+        outcomes = target.apply_many(orders)
+    except Exception as error:  # noqa: BLE001 - it is judged for each order
+        return [error] * len(orders)
+    if len(outcomes) != len(orders):
+        return [UnknownOutcome("the target did not say what became of each order")] * len(orders)
+    return outcomes
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     database: Database
@@ -124,27 +179,39 @@ class _Step:
 
     def send(self) -> Verdict:
         """planned: say so, send it, write down the answer."""
+        claimed = self.begin()
+        if not isinstance(claimed, Entry):
+            return claimed
+        crash.point("before_send")
+        outcome: Receipt | Exception
+        try:
+            outcome = self.target.apply(claimed.order())
+        except Exception as error:  # noqa: BLE001 - it is judged below
+            outcome = error
+        return self.settle(outcome, claimed.attempts)
+
+    def begin(self) -> Entry | Verdict:
+        """Planned -> sent, in a transaction of its own before anything leaves; a verdict when there is nothing to send."""
         with writing(self.database.engine) as conn:
             later = effects.newer(conn, self.entry)
             if later is not None:
                 effects.fail(conn, self.entry.id, f"{later} says it newer", "superseded", now=self.clock.now())
                 return "superseded"
             claimed = effects.claim(conn, self.entry.id, now=self.clock.now())
-        if claimed is None:
-            return "elsewhere"
-        crash.point("before_send")
-        try:
-            receipt = self.target.apply(claimed.order())
-        except UnknownOutcome as error:
-            return self._doubt(error)
-        except SourceError as error:
-            return self._refused(error, claimed.attempts)
-        except Exception as error:
-            # Not one of the adapter's own words: nobody knows whether it left.
-            log.exception("delivery.broken", effect=self.entry.effect_key)
-            return self._doubt(UnknownOutcome(f"{type(error).__name__} while sending", connection=self.entry.connection))
-        crash.point("after_send")
-        return self._received(receipt)
+        return "elsewhere" if claimed is None else claimed
+
+    def settle(self, outcome: Receipt | Exception, attempts: int) -> Verdict:
+        """sent: writes down what the target returned or raised."""
+        if isinstance(outcome, Receipt):
+            crash.point("after_send")
+            return self._received(outcome)
+        if isinstance(outcome, UnknownOutcome):
+            return self._doubt(outcome)
+        if isinstance(outcome, SourceError):
+            return self._refused(outcome, attempts)
+        # Not one of the adapter's own words: nobody knows whether it left.
+        log.error("delivery.broken", effect=self.entry.effect_key, exc_info=outcome)
+        return self._doubt(UnknownOutcome(f"{type(outcome).__name__} while sending", connection=self.entry.connection))
 
     def look_up(self) -> Verdict:
         """Sent or unknown: read the target; only what is surely absent is sent again."""

@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import polars as pl
 
+from sync.errors import SourceError
+
 Cursor = Mapping[str, Any]
 """JSON-able, opaque outside the adapter that made it."""
 
@@ -268,6 +270,17 @@ class Target(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A target that carries out up to `batch_max` orders on different objects with one call."""
+
+    batch_max: int
+
+    def apply_many(self, orders: Sequence[Order]) -> Sequence[Receipt | SourceError]:
+        """As `Target.apply` for each order: what it would return or raise, in the orders' order. What is raised concerns them all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from sync import delivery, effects, process_region
 from sync.connections import Connection, Landscape
 from sync.delivery import Delivered
 from sync.effects import Plan
-from sync.errors import AuthError, ConflictError, PermanentError, TransientError, UnknownOutcome
+from sync.errors import AuthError, ConflictError, PermanentError, SourceError, TransientError, UnknownOutcome
+from sync.ports import Order, Receipt
 from tests.postgres.process_world import CRM, ERP, NOW, ScriptedTarget, World, landscape, ready
 
 KEY = f"release:{ERP}:512:1"
@@ -236,3 +239,55 @@ def test_the_same_plan_twice_is_one_row(world: World) -> None:
     assert state(world).state == "confirmed"
     with reading(world.database.engine) as conn:
         assert ERP not in effects.connections_due(conn)
+
+
+class BatchingTarget(ScriptedTarget):
+    """A target of several orders a call; `refused` says for which objects a write fails, and how."""
+
+    batch_max = 3
+
+    def __init__(self, refused: dict[str, Exception] | None = None) -> None:
+        super().__init__()
+        self.refused = refused or {}
+        self.calls: list[list[str]] = []
+        self.whole: Exception | None = None
+
+    def apply_many(self, orders: Sequence[Order]) -> Sequence[Receipt | SourceError]:
+        self.calls.append([order.object_key for order in orders])
+        if self.whole is not None:
+            raise self.whole
+        return [self._one(order) for order in orders]
+
+    def _one(self, order: Order) -> Any:
+        return self.refused[order.object_key] if order.object_key in self.refused else self.apply(order)
+
+
+def _many(world: World, *customers: str) -> None:
+    plans = [replace(collections_plan(3), object_key=each, effect_key=f"collections:{CRM}:{each}:3") for each in customers]
+    world.write(lambda conn: effects.plan(conn, plans, now=NOW))
+
+
+def test_several_effects_go_with_one_call_and_each_has_its_own_fate(world: World) -> None:
+    """Confirmed, failed, put off: told apart; no more than the target takes at once; nothing twice."""
+    _many(world, "1", "2", "3", "4")
+    target = BatchingTarget({"2": PermanentError("no such account"), "3": UnknownOutcome("lost")})
+    done = run(world, target, CRM)
+    assert target.calls == [["1", "2", "3"]]
+    assert (done.confirmed, done.failed, done.unknown) == (2, 1, 1)
+    soon(world)
+    target.refused = {}
+    assert run(world, target, CRM).confirmed == 1
+    assert target.reads == 1
+    assert sorted(target.log) == [f"collections:{CRM}:{customer}:3" for customer in ("1", "3", "4")]
+
+
+def test_a_call_that_is_lost_leaves_all_its_effects_unknown(world: World) -> None:
+    """No answer to the one call: every effect of it is looked up before it is tried again."""
+    _many(world, "1", "2")
+    target = BatchingTarget()
+    target.whole = UnknownOutcome("no answer")
+    assert run(world, target, CRM).unknown == 2
+    soon(world)
+    target.whole = None
+    assert run(world, target, CRM).confirmed == 2
+    assert target.reads == 2
