@@ -146,7 +146,7 @@ def deliver_many(database: Database, landscape: Landscape, entries: Sequence[Ent
                 verdicts[entry.id] = "gone"
                 continue
             step = _Step(database, landscape, current, target, clock)
-            claimed = step.look_up() if current.state in ("sent", "unknown") else step.begin()
+            claimed = step.look_up() if current.state in ("sent", "unknown") else step.take_on()
             if isinstance(claimed, Entry):
                 begun.append((step, claimed))
             else:
@@ -179,7 +179,7 @@ class _Step:
 
     def send(self) -> Verdict:
         """planned: say so, send it, write down the answer."""
-        claimed = self.begin()
+        claimed = self.take_on()
         if not isinstance(claimed, Entry):
             return claimed
         crash.point("before_send")
@@ -190,7 +190,7 @@ class _Step:
             outcome = error
         return self.settle(outcome, claimed.attempts)
 
-    def begin(self) -> Entry | Verdict:
+    def take_on(self) -> Entry | Verdict:
         """Planned -> sent, in a transaction of its own before anything leaves; a verdict when there is nothing to send."""
         with writing(self.database.engine) as conn:
             later = effects.newer(conn, self.entry)
