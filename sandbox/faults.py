@@ -35,6 +35,8 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "schema_drift": (RECORDS, "change 'add', 'remove' or 'retype' of field (each entity has a default)"),
     "page_size": (RECORDS, "pages of size records"),
     "drop_response_after_execute": (RECORDS, "a write is executed, the connection closed without an answer"),
+    "hidden": (("salesforce",), "an object, or field of it, is not shown to the integration user"),
+    "job_failed": (("salesforce",), "a bulk job ends as Failed; state and message can be given"),
     "lock_row": (("salesforce",), "a record write fails with UNABLE_TO_LOCK_ROW"),
     "slow_task": (("kyriba",), "the next process task takes `takes` seconds (60)"),
     "task_ends": (("kyriba",), "the next process task ends as how='Error', 'Cancelled' or 'Warning'"),

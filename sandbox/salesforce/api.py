@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 import time
@@ -18,6 +17,8 @@ from starlette.responses import Response
 from sandbox.gate import WRITES, Target
 from sandbox.host import Host
 from sandbox.records import Entity, disturb, visible
+from sandbox.salesforce import login
+from sandbox.salesforce.bulk import Jobs
 from sandbox.salesforce.objects import BROKEN, OBJECTS, RELATIONS, UNKNOWN_ACCOUNT, find, second, wire
 from sandbox.salesforce.soql import MalformedQuery, Query, parse
 from sandbox.salesforce.writes import Writes, several, with_number
@@ -68,6 +69,17 @@ class Org:
 
     def __post_init__(self) -> None:
         self._writes = Writes(self.host)
+        dial = self.host.dial
+
+        def failing(name: str) -> dict[str, Any] | None:
+            fault = dial.take(SYSTEM, "job_failed", name)
+            return None if fault is None else fault.options
+
+        def page_size(name: str) -> int | None:
+            fault = dial.peek(SYSTEM, "page_size", name)
+            return None if fault is None else int(fault.options.get("size", 50))
+
+        self._jobs = Jobs(failing, page_size)
 
     def target(self, request: Request) -> Target:
         """What the request is about, for the fault dial."""
@@ -111,17 +123,11 @@ class Org:
 
     def _token(self, request: Request, body: bytes) -> Response:
         form = {k: v[0] for k, v in parse_qs(body.decode("utf-8", "replace")).items()}
-        given = (form.get("client_id", ""), form.get("client_secret", ""))
         basic = request.headers.get("authorization", "")
-        if basic.startswith("Basic "):
-            user, _, word = base64.b64decode(basic[6:]).decode("utf-8", "replace").partition(":")
-            given = (unquote(user), unquote(word))
-        if form.get("grant_type") != "client_credentials":
-            return reply({"error": "unsupported_grant_type", "error_description": "grant type not supported"}, 400)
-        if given[0] != self.client_id:
-            return reply({"error": "invalid_client_id", "error_description": "client identifier invalid"}, 400)
-        if not secrets.compare_digest(given[1].encode(), self.client_secret.encode()):
-            return reply({"error": "invalid_client", "error_description": "invalid client credentials"}, 400)
+        known = (self.client_id, self.client_secret)
+        refused = login.refusal(form, basic, known, self.host.world.certificates, self.base_url)
+        if refused is not None:
+            return reply({"error": refused[0], "error_description": refused[1]}, 400)
         session = f"00D5g00000SANDBX!{secrets.token_urlsafe(48)}"
         self._sessions.add(session)
         return reply({
@@ -133,6 +139,8 @@ class Org:
     def _route(self, request: Request, version: str, rest: str, session: str, body: bytes) -> Response:
         parts = [unquote(p) for p in rest.strip("/").split("/") if p]
         world = self.host.catch_up()
+        if parts[:2] == ["jobs", "query"]:
+            return self._jobs.answer(request, parts[2:], version, body, lambda q, every: self._found(world, q, version, everything=every))
         if request.method in WRITES:
             return self._writes.answer(request, parts, body)
         if parts[:1] in (["query"], ["queryAll"]):
@@ -148,26 +156,46 @@ class Org:
             return self._object(world, request, parts, version)
         return failure(404, "NOT_FOUND", "The requested resource does not exist")
 
-    def _query(self, world: World, request: Request, session: str, verb: str, version: str) -> Response:
-        text = request.query_params.get("q", "")
+    def _found(
+        self, world: World, text: str, version: str, *, everything: bool
+    ) -> tuple[str, tuple[str, ...], list[dict[str, Any]]] | Response:
+        """A query's object, fields and records all at once."""
+        ran = self._run(world, text, everything=everything)
+        if isinstance(ran, Response):
+            return ran
+        entity, query, rows = ran
+        return entity.name, query.fields, [self._record(world, entity, row, query.fields, version) for row in rows]
+
+    def _run(self, world: World, text: str, *, everything: bool) -> tuple[Entity, Query, list[Any]] | Response:
         try:
             query = parse(text)
         except MalformedQuery as wrong:
             return failure(400, "MALFORMED_QUERY", f"\n{text}\n^\nERROR at Row:1:Column:1\n{wrong}")
         entity = OBJECTS.get(query.object)
-        if entity is None:
+        if entity is None or self._hides(query.object, None):
             message = f"\n{text}\nERROR at Row:1:Column:1\nsObject type '{query.object}' is not supported."
             return failure(400, "INVALID_TYPE", message)
         for name, place in query.names:
-            if not _known(entity, name):
+            if not _known(entity, name) or self._hides(entity.name, name):
                 line = " " * place + "^"
                 return failure(400, "INVALID_FIELD", f"\n{text}\n{line}\nERROR at Row:1:Column:{place + 1}\n"
                                f"No such column '{name}' on entity '{entity.name}'. If you are attempting to use a custom "
                                "field, be sure to append the '__c' after the custom field name.")  # fmt: skip
         try:
-            rows = self._rows(world, entity, query, everything=verb == "queryAll")
+            return entity, query, self._rows(world, entity, query, everything=everything)
         except MalformedQuery as wrong:
             return failure(400, "INVALID_QUERY_FILTER_OPERATOR", f"\n{text}\nERROR at Row:1:Column:1\n{wrong}")
+
+    def _hides(self, name: str, field_name: str | None) -> bool:
+        """Whether the integration user is not shown an object (None), or a field of it."""
+        fault = self.host.dial.peek(SYSTEM, "hidden", name)
+        return fault is not None and fault.entity == name and fault.options.get("field") == field_name
+
+    def _query(self, world: World, request: Request, session: str, verb: str, version: str) -> Response:
+        ran = self._run(world, request.query_params.get("q", ""), everything=verb == "queryAll")
+        if isinstance(ran, Response):
+            return ran
+        entity, query, rows = ran
         if query.count:
             return reply({"totalSize": len(rows), "done": True, "records": []})
         cursor = _Cursor(session, entity, query, rows, self._batch(request, entity), f"/services/data/v{version}/{verb}")
@@ -235,8 +263,12 @@ class Org:
 
     def _object(self, world: World, request: Request, parts: list[str], version: str) -> Response:
         entity = OBJECTS[parts[1]]
+        if self._hides(entity.name, None):
+            return failure(404, "NOT_FOUND", "The requested resource does not exist")
         if parts[2:] == ["describe"]:
-            return reply(_describe(entity))
+            described = _describe(entity)
+            described["fields"] = [each for each in described["fields"] if not self._hides(entity.name, each["name"])]
+            return reply(described)
         if parts[2:] == ["deleted"]:
             return self._deleted(world, request, entity)
         row = None

@@ -1,10 +1,12 @@
-"""The org's objects: Account, Opportunity, Contract, Order, with the custom fields of this company."""
+"""The org's objects: Account, Opportunity, Quote, Contract, Order, with the custom fields of this company."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
 
 from sandbox.records import Entity, Field, Getter, fields
 from sandbox.world.engine import World
@@ -49,7 +51,7 @@ ACCOUNT = Entity(
         Field("Name", "string", attribute("name"), 255),
         Field("AccountNumber", "string", attribute("erp_number"), 40),
         Field("ParentId", "reference", lambda w, a: None, 18),
-        Field("MasterRecordId", "reference", lambda w, a: None, 18),
+        Field("MasterRecordId", "reference", lambda w, a: w.merged.get(a.id), 18),
         Field("Type", "picklist", lambda w, a: "Customer - Direct", 255),
         Field("BillingCountryCode", "string", attribute("country"), 2),
         Field("BillingCountry", "string", attribute("country"), 80),
@@ -86,6 +88,37 @@ OPPORTUNITY = Entity(
     breakable={"missing_key": "Id", "bad_currency": "CurrencyIsoCode", "bad_date": "CloseDate", "bad_amount": "Amount",
                "unknown_customer": "AccountId"},
     customer="AccountId", drift="Amount", restamp=_touch,
+)  # fmt: skip
+
+
+def _quoted(world: World) -> Iterator[Opportunity]:
+    """The deals that have come as far as a quote: one each."""
+    return (deal for deal in world.opportunities.values() if deal.probability >= 50 or deal.stage.startswith("Closed"))
+
+
+def quote_id(deal: Opportunity) -> str:
+    """The id of a deal's quote."""
+    return "0Q0" + deal.id[3:]
+
+
+QUOTE = Entity(
+    name="Quote", rows=_quoted, key=quote_id, stamp=lambda o: second(o.changed_at),
+    fields=fields(
+        Field("Id", "id", lambda _, o: quote_id(o), 18),
+        *[each for each in _common() if each.name != "Id"],
+        Field("Name", "string", lambda _, o: f"Quote for {o.name}", 255),
+        Field("OpportunityId", "reference", attribute("id"), 18),
+        Field("AccountId", "reference", attribute("account"), 18),
+        Field("QuoteNumber", "string", lambda _, o: f"{crc32(o.id.encode()) % 100_000_000:08d}", 30),
+        Field("Status", "picklist", lambda _, o: {"Closed Won": "Accepted", "Closed Lost": "Denied"}.get(o.stage, "Presented"), 255),
+        Field("ExpirationDate", "date", attribute("close")),
+        Field("TotalPrice", "currency", attribute("amount")),
+        Field("GrandTotal", "currency", attribute("amount")),
+        Field("IsSyncing", "boolean", lambda _, o: True),
+        Field("Legal_Entity__c", "string", attribute("entity"), 4),
+    ),
+    breakable={"missing_key": "Id", "bad_currency": "CurrencyIsoCode", "bad_date": "ExpirationDate", "bad_amount": "GrandTotal"},
+    customer="AccountId", drift="GrandTotal", restamp=_touch,
 )  # fmt: skip
 
 
@@ -154,7 +187,7 @@ ORDER = Entity(
     customer="AccountId", drift="TotalAmount", restamp=_touch_order,
 )  # fmt: skip
 
-OBJECTS = {e.name: e for e in (ACCOUNT, OPPORTUNITY, CONTRACT, ORDER)}
+OBJECTS = {e.name: e for e in (ACCOUNT, OPPORTUNITY, QUOTE, CONTRACT, ORDER)}
 UNKNOWN_ACCOUNT = "0015g00000ZZZZZZZZZ"
 BROKEN: dict[str, Any] = {
     "bad_amount": "12.345,67x", "bad_currency": "XXQ", "missing_key": None, "unknown_customer": UNKNOWN_ACCOUNT,
@@ -168,6 +201,8 @@ def find(world: World, name: str, record_id: str) -> Account | Opportunity | Con
         return world.accounts.get(record_id)
     if name == "Opportunity":
         return world.opportunities.get(record_id)
+    if name == "Quote":
+        return world.opportunities.get("006" + record_id[3:])
     if name == "Contract":
         return world.contracts.get(world.contract_numbers.get(record_id, ""))
     return next((order for order in world.orders.values() if order.crm_id == record_id), None)

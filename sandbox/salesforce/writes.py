@@ -70,7 +70,7 @@ class Writes:
         return _done(201, made["id"], created=True)
 
     def _update(self, account: Account, changes: dict[str, Any], request_id: str) -> None:
-        changes = {k: v for k, v in changes.items() if k not in ("attributes", "Id")}
+        changes = {k: v for k, v in changes.items() if k not in ("attributes", "Id", "id")}
         if self._host.dial.take("salesforce", "lock_row", "Account"):
             raise LOCKED
         account_changes(changes)
@@ -96,19 +96,21 @@ class Writes:
         if not isinstance(record, dict) or record.get("attributes", {}).get("type") != "Account":
             return Refused("JSON_PARSER_ERROR", "attributes.type Account expected")
         world = self._host.world
-        if not by_number and record.get("Id") not in world.accounts:
+        if not by_number and record.get("Id", record.get("id")) not in world.accounts:
             return Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
         try:
-            account_changes({k: v for k, v in record.items() if k not in ("attributes", "Id")})
+            account_changes({k: v for k, v in record.items() if k not in ("attributes", "Id", "id")})
         except Refused as refused:
             return refused
         return LOCKED if self._host.dial.take("salesforce", "lock_row", "Account") else None
 
     def _write_one(self, record: dict[str, Any], by_number: bool, request_id: str) -> dict[str, Any]:
-        changes = {k: v for k, v in record.items() if k not in ("attributes", "Id")}
+        changes = {k: v for k, v in record.items() if k not in ("attributes", "Id", "id")}
         world = self._host.world
         try:
-            found = with_number(world, str(record.get(EXTERNAL_ID))) if by_number else [world.accounts[record["Id"]]]
+            found = (
+                with_number(world, str(record.get(EXTERNAL_ID))) if by_number else [world.accounts[str(record.get("Id", record.get("id")))]]
+            )
             if found:
                 self._host.run("update_account", id=found[0].id, changes=changes, request_id=request_id)
                 return {"id": found[0].id, "success": True, "errors": [], "created": False}

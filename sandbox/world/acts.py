@@ -155,6 +155,28 @@ def unlink_account(world: World, customer: str) -> dict[str, Any]:
     return {"account": account.id, "before": before, "number": None}
 
 
+def merge_accounts(world: World, winner: str, loser: str) -> dict[str, Any]:
+    """Merges one CRM account into another, as its owner does: deals and contracts move over, the loser goes into the bin."""
+    kept, gone = world.accounts[winner], world.accounts[loser]
+    if kept.id == gone.id or kept.deleted or gone.deleted:
+        raise Refused("BAD_ACT", "two accounts that live are needed")
+    world.merged[gone.id] = kept.id
+    gone.deleted, gone.changed_at, kept.changed_at = True, world.now, world.now
+    for deal in world.opportunities.values():
+        if deal.account == gone.id:
+            deal.account, deal.changed_at = kept.id, world.now
+    for contract in world.contracts.values():
+        if contract.account == gone.id:
+            contract.account, contract.changed_at = kept.id, world.now
+    return {"winner": kept.id, "loser": gone.id}
+
+
+def upload_certificate(world: World, username: str, public_key: str) -> dict[str, Any]:
+    """The administrator of the CRM uploads the certificate by which an integration user may log in with a JWT."""
+    world.certificates[username] = public_key
+    return {"username": username}
+
+
 def bulk(world: World, entity: str, n: int) -> dict[str, Any]:
     """Makes `n` records of one kind at once: customers' invoices, opportunities, or contracts in draft."""
     n = int(n)
@@ -203,4 +225,5 @@ ACTS: dict[str, Act] = {
     "new_contract": new_contract, "activate_contract": activate_contract, "deliver": deliver, "invoice": invoice,
     "pay": pay, "return_payment": return_payment, "dispute": dispute, "change_limit": change_limit, "bulk": bulk,
     "request_approval": request_approval, "link_account": link_account, "unlink_account": unlink_account,
+    "merge_accounts": merge_accounts, "upload_certificate": upload_certificate,
 }  # fmt: skip

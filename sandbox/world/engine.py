@@ -75,6 +75,10 @@ class World:
     journal_seq: int = 0
     approvals: dict[str, str] = field(default_factory=dict)
     """Order -> its approval status: A in approval, B released, C rejected."""
+    merged: dict[str, str] = field(default_factory=dict)
+    """CRM account that is no more -> the one it was merged into."""
+    certificates: dict[str, str] = field(default_factory=dict)
+    """Integration user -> the certificate's public key (PEM) that the CRM's app holds for it."""
 
     def count(self, name: str, start: int = 0) -> int:
         """The next number of a series that begins after `start`."""

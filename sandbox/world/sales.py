@@ -15,7 +15,8 @@ STAGES = (("Prospecting", 10), ("Proposal/Price Quote", 50), ("Negotiation/Revie
 
 def account_of(world: World, customer: str) -> str:
     """The id of the CRM account that stands for an ERP customer."""
-    return next(account.id for account in world.accounts.values() if account.customer == customer)
+    found = next(account.id for account in world.accounts.values() if account.customer == customer)
+    return world.merged.get(found, found)
 
 
 def pick(world: World, *, legacy: bool = False) -> Customer:

@@ -19,6 +19,7 @@ from sync.ports import Cursor, Mapped, Metered, Order, Source
 from sync.systems.salesforce import make_source, make_target
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pages_of, pull
+from tests.contracts.test_salesforce_login import PEM, PUBLIC
 
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 """The world is the same on every day that the tests run."""
@@ -203,7 +204,7 @@ def _order(box: Running, version: int = 5, **payload: Any) -> Order:
     number = next(a.erp_number for a in box.world.accounts.values() if a.erp_number)
     told = {"customer_number": number, "status": "reminder", "overdue_amount": "1234.56", "currency": "EUR",
             "as_of": "2026-05-20T12:00:00+00:00", "version": version, **payload}  # fmt: skip
-    return Order(f"collections:{number}:{version}", "update_collections", str(told["customer_number"]), told)
+    return Order(f"collections:{told['customer_number']}:{version}", "update_collections", str(told["customer_number"]), told)
 
 
 def test_collections_status_is_written_once(box: Running, org: Connection, dial: Dial) -> None:
@@ -318,3 +319,84 @@ def test_regions_follow_the_legal_entity_and_the_country(box: Running, org: Conn
     regions = dict(frame.select("legal_entity", "region").unique().iter_rows())
     assert regions == {entity.code: entity.region for entity in LANDSCAPE.legal_entities if entity.code in regions}
     assert {row["region"] for row in store.live("customer").values() if row["country"] == "US"} <= {"NA"}
+
+
+def test_a_backfill_in_bulk_says_what_the_pages_say(box: Running, org: Connection, dial: Dial) -> None:
+    """Every stream by a job and by pages: the same facts, quotes among them."""
+    dial.clear()
+    held = {}
+    for way, options in (("pages", {"bulk_from": None}), ("bulk", {"bulk_from": 1, "page_size": 200, "bulk_page": 17})):
+        source = make_source(org.model_copy(update={"options": {**org.options, **options}}), LANDSCAPE)
+        dial.fault("salesforce", "page_size", size=5)
+        store = Store()
+        for stream in source.streams():
+            pull(source, stream.name, None, store, now=box.world.now, pages_max=500)
+        source.close()
+        assert store.rejects == []
+        held[way] = store
+    assert held["bulk"].digest() == held["pages"].digest()
+    quotes = held["bulk"].live("quote").values()
+    assert len(quotes) == sum(deal.probability >= 50 or deal.stage.startswith("Closed") for deal in box.world.opportunities.values())
+    assert {row["opportunity_key"] for row in quotes} <= set(box.world.opportunities)
+
+
+def test_a_job_that_fails_there_costs_nothing(box: Running, org: Connection, dial: Dial) -> None:
+    """The org fails the job without a word; pages bring everything."""
+    dial.fault("salesforce", "job_failed", times=1)
+    source = make_source(org.model_copy(update={"options": {**org.options, "bulk_from": 1}}), LANDSCAPE)
+    store, _ = _all(source, box)
+    source.close()
+    assert {key for _, key in store.rows} == _true(box)
+
+
+def test_an_org_without_quotes_or_currencies_is_read_all_the_same(box: Running, org: Connection, dial: Dial) -> None:
+    """No Quote object: its stream is quiet and the probe says so. No CurrencyIsoCode: the connection's currency stands for it."""
+    dial.fault("salesforce", "hidden", entity="Quote")
+    dial.fault("salesforce", "hidden", entity="Opportunity", field="CurrencyIsoCode")
+    source = make_source(org.model_copy(update={"options": {**org.options, "currency": "EUR"}}), LANDSCAPE)
+    assert list(source.pull("quotes", None, now=box.world.now)) == []
+    store, _ = _all(source, box)
+    assert {row["currency"] for row in store.live("opportunity").values()} == {"EUR"}
+    findings = {finding.what: finding for finding in source.probe(now=box.world.now)}
+    source.close()
+    assert findings["Quote fields"].ok
+    assert "stays quiet" in findings["Quote fields"].words
+
+
+def test_a_jwt_login_reads_like_any_other(box: Running, org: Connection, dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate in the org, the key with us; a user without one is refused with what to do."""
+    monkeypatch.setenv("SF_SANDBOX_KEY", PEM)
+    secrets = {"client_id": org.secrets["client_id"], "private_key": "env:SF_SANDBOX_KEY"}
+    ours = org.model_copy(update={"secrets": secrets, "options": {**org.options, "username": "tidegate@meridian.example"}})
+    source = make_source(ours, LANDSCAPE)
+    with pytest.raises(AuthError):
+        _all(source, box)
+    dial.act("upload_certificate", username="tidegate@meridian.example", public_key=PUBLIC)
+    store, _ = _all(source, box)
+    source.close()
+    assert {key for _, key in store.rows} == _true(box)
+
+
+def test_a_merge_names_the_account_that_lives_on(box: Running, org: Connection, dial: Dial) -> None:
+    """The loser comes as deleted and as merged; the deals it had come anew under the winner."""
+    winner, loser = list(box.world.accounts)[:2]
+    source = make_source(org, LANDSCAPE)
+    held = Store()
+    cursor = pull(source, "accounts", None, held, now=box.world.now).cursor
+    dial.act("merge_accounts", winner=winner, loser=loser)
+    pull(source, "accounts", cursor, held, now=box.world.now)
+    source.close()
+    assert held.rows["customer", loser]["is_deleted"]
+    assert held.rows["customer_merge", loser]["into_key"] == winner
+    assert loser not in {deal.account for deal in box.world.opportunities.values()}
+
+
+def test_collections_go_back_together(box: Running, org: Connection, dial: Dial) -> None:
+    """Several accounts with one call; one that is locked for a moment is tried again in a second one."""
+    numbers = [a.erp_number for a in box.world.accounts.values() if a.erp_number and not a.deleted][:5]
+    dial.fault("salesforce", "lock_row", times=1)
+    target = make_target(org, LANDSCAPE)
+    target._sleep = lambda _: None
+    outcomes = target.apply_many([_order(box, 50, customer_number=number) for number in numbers])
+    target.close()
+    assert [getattr(outcome, "outcome", outcome) for outcome in outcomes] == ["applied"] * 5

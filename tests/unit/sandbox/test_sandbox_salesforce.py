@@ -64,7 +64,7 @@ def test_wrong_credentials_are_an_object(box: Box) -> None:
     [
         ("SELECT Naem FROM Account", "INVALID_FIELD"),
         ("SELECT Id FROM Account WHERE", "MALFORMED_QUERY"),
-        ("SELECT Id FROM Quote", "INVALID_TYPE"),
+        ("SELECT Id FROM Asset", "INVALID_TYPE"),
     ],
 )
 def test_wrong_queries_have_their_code(box: Box, soql: str, code: str) -> None:
