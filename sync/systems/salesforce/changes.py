@@ -81,12 +81,12 @@ def _first(asking: Asking, place: Place) -> Answer:
 
 def _bulky(asking: Asking, place: Place, total: object) -> bool:
     limit = asking.settings.bulk_from
-    return _may_be_bulk(asking, place) and isinstance(total, int) and limit is not None and total >= limit
+    return _may_be_bulk(asking, place) and isinstance(total, int) and total >= (limit or 0)
 
 
 def _may_be_bulk(asking: Asking, place: Place) -> bool:
     """Not in the middle of a query, and not after a job that failed."""
-    return asking.settings.bulk_from is not None and not place.rest and place.reach is None
+    return bool(asking.settings.bulk_from) and not place.rest and place.reach is None
 
 
 def _advance(place: Place, page: Split, answer: Answer) -> None:

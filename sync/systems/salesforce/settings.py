@@ -41,6 +41,8 @@ class FieldNames(BaseModel):
 class Settings(BaseModel):
     """What the adapter needs to know beyond the connection. `currency` stands for CurrencyIsoCode in a single-currency org.
 
+    `bulk_from`, `deleted_minutes` and `sweep_hours`: 0 or None means never.
+
     `orders_as`: "none" leaves CRM orders alone, since the ERP owns orders; "linkage" takes them as sales orders without a value;
     "sales_order" takes them with their value, for a company whose orders live in the CRM.
     """
@@ -59,10 +61,10 @@ class Settings(BaseModel):
     page_size: int = Field(default=2000, ge=1, le=2000)
     look_back_minutes: int = Field(default=10, ge=0, le=24 * 60)
     settle_seconds: int = Field(default=60, ge=0, le=3600)
-    bulk_from: int | None = Field(default=20_000, ge=1)
+    bulk_from: int | None = Field(default=20_000, ge=0)
     bulk_page: int = Field(default=10_000, ge=1, le=100_000)
-    deleted_minutes: int | None = Field(default=60, ge=1)
-    sweep_hours: int | None = Field(default=24 * 7, ge=1)
+    deleted_minutes: int | None = Field(default=60, ge=0)
+    sweep_hours: int | None = Field(default=24 * 7, ge=0)
     sweep_gone_max: float = Field(default=0.05, ge=0, le=1)
     client_name: str = Field(default="tidegate", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     fields: FieldNames = FieldNames()

@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 def deletions(asking: Asking, place: Place) -> Iterator[tuple[Page, Place]]:
     """The list of deleted ids since it was last read, if its time has come. Where the list may have gaps, all ids are compared soon."""
     every = asking.settings.deleted_minutes
-    if every is None or place.deleted is None or asking.until - place.deleted < timedelta(minutes=every):
+    if not every or place.deleted is None or asking.until - place.deleted < timedelta(minutes=every):
         return
     start = place.deleted - OVERLAP
     gap = start < asking.until - KEPT
@@ -65,8 +65,8 @@ def sweep(asking: Asking, place: Place) -> Iterator[tuple[Page, Place]]:
 
 def _sweep(asking: Asking, place: Place, *, force: bool) -> Iterator[tuple[Page, Place]]:
     hours = asking.settings.sweep_hours
-    due = place.swept is None or (hours is not None and asking.until - place.swept >= timedelta(hours=hours))
-    if hours is None or not (force or due or place.sweep is not None):
+    due = place.swept is None or (bool(hours) and asking.until - place.swept >= timedelta(hours=hours or 0))
+    if not hours or not (force or due or place.sweep is not None):
         return
     fields = asking.chosen.fields if asking.chosen.formulas else ("Id", STAMP)
     limit = asking.settings.page_size
