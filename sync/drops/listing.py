@@ -44,6 +44,8 @@ class Listing(paramiko.SFTPClient):
                     raise SFTPError("the server's listing is none")
                 for _ in range(message.get_int()):
                     raw = message.get_binary()
+                    if not raw:  # the answer ends before the count it names: no file is called nothing
+                        raise SFTPError("the server's listing is cut")
                     message.get_binary()  # the line as `ls -l` would show it
                     state = paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
                     changed = None if state.st_mtime is None else int(state.st_mtime)

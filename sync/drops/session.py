@@ -6,6 +6,7 @@ that drips bytes holds nobody.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -20,6 +21,9 @@ from sync.drops.host_keys import KnownHost, fingerprint
 from sync.drops.listing import Listing
 from sync.drops.options import Sftp
 from sync.errors import AuthError, IdentityError, PermanentError, SourceError, TransientError
+
+# What goes wrong is raised to us; the library's own thread would print it with its traceback besides.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 IDLE_SECONDS = 20.0
 """A session that rested longer is made anew: servers and firewalls forget silently."""

@@ -83,7 +83,8 @@ class SftpFolder:
                         return None  # shorter than its size: it was replaced under our hands
                     body += part
                 # By its name again: renamed over it, another file may stand there now.
-                return bytes(body) if _same(client.lstat(path), seen) else None
+                whole = len(body) == wanted and _same(client.lstat(path), seen)
+                return bytes(body) if whole else None
 
     def still(self, seen: Seen) -> bool:
         """By its state alone."""

@@ -30,13 +30,13 @@ def table(text: str, kind: FileKind) -> Table:
         _told(rows[first], kind, kind.header, header, [])
         first += 1
     if kind.header is not None and not header:
-        raise unreadable(f"the file does not begin with its header line {kind.header.marker!r}", head=_line(rows[0], kind))
+        raise unreadable(f"the file does not begin with its header line {kind.header.marker!r}", head=_line(rows[0], kind) if rows else "")
     names, first = _names(rows, first, kind)
     while kind.trailer is not None and last > first and _first(rows[last - 1], kind) == kind.trailer.marker:
         _told(rows[last - 1], kind, kind.trailer, trailer, sums)
         last -= 1
     if kind.trailer is not None and not trailer and not sums:
-        raise unreadable("the file has no trailer line at its end: it was cut", tail=_line(rows[-1], kind))
+        raise unreadable("the file has no trailer line at its end: it was cut", tail=_line(rows[-1], kind) if rows else "")
     data = rows[first:last]
     lists = [row for row in data if isinstance(row, list)]
     found = _from_lists(lists, names) if quoted else _from_lines([row for row in data if isinstance(row, str)], names, kind)
