@@ -204,7 +204,8 @@ def content_hash(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """
     if frame.is_empty():
         return pl.Series("content_hash", [], dtype=pl.Int64)
-    parts = [_hashed(name, frame.schema[name]).fill_null(_NULL_MARK) for name in columns]
+    schema = frame.schema  # put together anew each time it is asked for
+    parts = [_hashed(name, schema[name]).fill_null(_NULL_MARK) for name in columns]
     lines = frame.select(pl.concat_str(parts, separator=_COLUMN_MARK)).to_series()
     digest = xxhash.xxh3_64_intdigest
     hashes = pl.Series("content_hash", [digest(line) for line in lines.cast(pl.Binary).to_list()], dtype=pl.UInt64)

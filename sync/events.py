@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -205,16 +206,30 @@ def diff(entity: str, after: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame
     rules = [rule for rule in RULES if rule.entity == entity]
     if not rules or after.is_empty():
         return pl.DataFrame(schema=EVENT_SCHEMA)
-    own = [name for name in after.columns if name != "source_key"]
-    old = before.select("source_key", *[pl.col(name).alias(f"{name}_before") for name in own if name in before.columns])
-    old = old.with_columns(pl.lit(value=False).alias("is_new"))
-    absent = [pl.lit(None, dtype=after.schema[name]).alias(f"{name}_before") for name in own if f"{name}_before" not in old.columns]
-    joined = (
-        after.join(old.with_columns(absent), on="source_key", how="left", maintain_order="left")
-        .with_columns(pl.col("is_new").fill_null(value=True))
-        .filter(~pl.col("is_deleted"))
-    )
-    return pl.concat([_of(rule, joined) for rule in rules])
+    used, schema, held = _used(entity), after.schema, before.schema
+    now = after.select(name for name in schema if name in used)
+    compared = [name.removesuffix("_before") for name in used if name.endswith("_before")]
+    nothing = {name: pl.lit(None, dtype=schema[name]).alias(f"{name}_before") for name in compared}
+    if before.is_empty():
+        joined = now.with_columns(*nothing.values(), is_new=pl.lit(value=True))
+    else:
+        was = [pl.col(name).alias(f"{name}_before") if name in held else nothing[name] for name in compared]
+        old = before.select("source_key", *was, is_new=pl.lit(value=False))
+        joined = now.join(old, on="source_key", how="left", maintain_order="left").with_columns(pl.col("is_new").fill_null(value=True))
+    alive = joined.filter(~pl.col("is_deleted"))
+    return pl.concat([_of(rule, alive) for rule in rules])
+
+
+@cache
+def _used(entity: str) -> frozenset[str]:
+    """The columns that the rules of `entity` look at, and those of old rows with `_before` behind their names."""
+    names = {"source", "source_key", "source_version", "region", "legal_entity", "recorded_at", "raw_record_id", "backfilled", "is_deleted"}
+    for rule in RULES:
+        if rule.entity == entity:
+            parts = [rule.happened, rule.occurred, *([rule.actionable] if rule.actionable is not None else [])]
+            names |= {name for part in parts for name in part.meta.root_names()}
+            names |= {column for _, column in rule.objects} | set(rule.data) | set(rule.grain)
+    return frozenset(names - {"is_new"})
 
 
 def _of(rule: Rule, joined: pl.DataFrame) -> pl.DataFrame:

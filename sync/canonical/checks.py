@@ -108,6 +108,13 @@ def rules(contract: type[Contract]) -> tuple[Rule, ...]:
     return tuple(found)
 
 
+@cache
+def _verdict(contract: type[Contract]) -> pl.Expr:
+    """The place among `rules` of the first one that a row breaks; null where it breaks none."""
+    found = [pl.when(rule.broken).then(pl.lit(index, dtype=pl.Int32)) for index, rule in enumerate(rules(contract))]
+    return pl.coalesce(*found).alias("__rule")
+
+
 def _field_rules(contract: type[Contract], name: str, field: FieldInfo) -> list[Rule]:
     kind, optional, allowed = base_type(contract, name)
     column = pl.col(name)
@@ -143,13 +150,14 @@ def conform(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     another type than the contract: that is a mistake of the mapping, not of the data.
     """
     columns: list[pl.Expr] = []
+    given = frame.schema
     for name, dtype in frame_schema(contract).items():
         default = contract.model_fields[name].default
-        if name not in frame.columns:
+        if name not in given:
             value = default if isinstance(default, (bool, int, str)) else None
             columns.append(pl.lit(value, dtype=dtype).alias(name))
             continue
-        have = frame.schema[name]
+        have = given[name]
         if have != dtype:
             if not _same_kind(have, dtype):
                 raise ValueError(f"{contract.entity}.{name} is {have} in the mapped frame, the contract says {dtype}")
@@ -175,10 +183,10 @@ def violations(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
     `frame` carries `ordinal`, which names the row in the answer.
     """
     every = rules(contract)
-    verdict = pl.coalesce(*[pl.when(rule.broken).then(pl.lit(index, dtype=pl.Int32)) for index, rule in enumerate(every)])
-    marked = frame.with_columns(verdict.alias("__rule")).filter(pl.col("__rule").is_not_null())
-    if marked.is_empty():
+    verdict = frame.select(_verdict(contract)).to_series()
+    if verdict.null_count() == frame.height:
         return pl.DataFrame(schema=VIOLATION_SCHEMA)
+    marked = frame.with_columns(verdict).filter(pl.col("__rule").is_not_null())
     broken = [every[index] for index in marked["__rule"].to_list()]
     words = [rule.message for rule in broken]
     if marked.height <= _EXPLAINED_ROWS:
