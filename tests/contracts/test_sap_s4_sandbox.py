@@ -122,8 +122,11 @@ def test_what_happens_is_followed(reader: Reader) -> None:
 
 
 def _deliverable(reader: Reader) -> str:
-    orders = reader.running.world.orders.values()
-    return next(o.number for o in orders if o.host == "sap-emea" and o.billing_status == "A" and not o.block and o.net > 0)
+    """An order of its own that was just released."""
+    number, target = _blocked(reader), make_target(reader.connection, LANDSCAPE)
+    assert target.apply(_order(number)).outcome == "applied"
+    target.close()
+    return number
 
 
 def _blocked(reader: Reader) -> str:
