@@ -305,10 +305,11 @@ def test_an_api_that_is_refused_is_an_error(case_of: type[TenantCase], refusal: 
         for n in (1, 2):
             case.put(f"k{n}", n, case.now - timedelta(days=1))
         case.tenant.refused = dict.fromkeys(("k1", "k2"), refusal)
-        source = case.source()
+        source, store = case.source(), Store()
         with pytest.raises(PermanentError):
-            pull(source, case.stream, None, Store(), now=case.now)
+            pull(source, case.stream, None, store, now=case.now)
         source.close()
+        assert store.rejects == []
 
 
 def test_balances_are_asked_for_in_windows_of_31_days() -> None:

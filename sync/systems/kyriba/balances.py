@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
-from sync.errors import DataError, SourceError, TransientError
+from sync.errors import DataError, TransientError
 from sync.http import Answer, error_of, wall_clock
 from sync.ports import Cursor, Page
 from sync.systems.kyriba.answers import explain
@@ -22,6 +22,42 @@ FORBIDDEN, ABSENT = 403, 404
 REFUSALS = (FORBIDDEN, ABSENT)
 
 
+class Refused:
+    """Holds the refusals of single accounts back until one account is answered: where none is, the API itself is refused, which is an
+    error and nobody's bad record.
+    """
+
+    def __init__(self, tenant: Listings, statuses: tuple[int, ...]) -> None:
+        self._connection = tenant.connection.name
+        self._statuses = statuses
+        self._last: Answer | None = None
+        self._spared = False
+        self._held: list[Page] = []
+
+    def judge(self, answer: Answer) -> list[Page]:
+        """Takes note of an answer; returns the pages that were held, once one is none of the refusals."""
+        if answer.status in self._statuses:
+            self._last = answer
+            return []
+        self._spared = True
+        given, self._held = self._held, []
+        return given
+
+    def hold(self, page: Page) -> list[Page]:
+        """The page, or nothing as long as everything was refused."""
+        if self._spared:
+            return [page]
+        self._held.append(page)
+        return []
+
+    def end(self) -> None:
+        """Raises the error of the last refusal when no account was spared."""
+        if self._last is not None and not self._spared:
+            error = explain(self._last) or error_of(self._last, now=wall_clock())
+            error.connection = self._connection
+            raise error
+
+
 def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
     """Every account in every window, oldest window first. The cursor moves when a window is whole; corrected days are read again.
 
@@ -34,19 +70,19 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     known = dict((cursor or {}).get("seen") or {})
     for start, end in windows(_first_day(tenant, cursor, today, tenant.settings.balance_history_days), today):
         seen: dict[str, str] = {}
-        refusals = 0
+        refused = Refused(tenant, REFUSALS)
         for place, code in enumerate(sorted(companies), start=1):
             answer = _window(tenant, code, start, end)
-            refusals += answer.status in REFUSALS
-            if refusals == len(companies):
-                raise _explained(tenant, answer)
+            yield from refused.judge(answer)
             seen[code] = _digest(f"{start} {end}", answer)
             whole = place == len(companies)
             if known.get(code) == seen[code] and not whole:
                 continue
             moved = {"through": end.isoformat(), "seen": seen} if whole else None
             until = now if whole and end == today else None
-            yield page(answer, f"balances {code} {start} to {end}", moved, complete_until=until, **_beside(answer, code))
+            given = page(answer, f"balances {code} {start} to {end}", moved, complete_until=until, **_beside(answer, code))
+            yield from refused.hold(given)
+        refused.end()
 
 
 def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
@@ -61,12 +97,10 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     questions = _questions(tenant, first, today, sorted(companies))
     keep = (today - timedelta(days=tenant.settings.balance_reread_days)).isoformat()
     seen: dict[str, str] = {name: digest for name, digest in known.items() if name.split(" ")[0] >= keep}
-    refusals = 0
+    refused = Refused(tenant, (FORBIDDEN,))
     for place, (day, kind, code) in enumerate(questions, start=1):
         answer = _bank_balance(tenant, code, day, kind)
-        refusals += answer.status == FORBIDDEN
-        if refusals == len(questions):
-            raise _explained(tenant, answer)
+        yield from refused.judge(answer)
         name, last = f"{day} {kind} {code}", place == len(questions)
         digest = _digest(name, answer)
         known_before, seen[name] = known.get(name), digest
@@ -75,7 +109,8 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
         whole = last or questions[place][0] > day
         moved = {"through": day.isoformat(), "seen": dict(seen)} if whole else None
         beside = {BALANCE_HEADER: f"{kind} {code}", **_beside(answer, code)}
-        yield page(answer, f"bank balance {name}", moved, complete_until=now if last else None, **beside)
+        yield from refused.hold(page(answer, f"bank balance {name}", moved, complete_until=now if last else None, **beside))
+    refused.end()
 
 
 def _questions(tenant: Listings, first: date, today: date, codes: list[str]) -> list[tuple[date, BalanceType, str]]:
@@ -120,13 +155,6 @@ def _asked(tenant: Listings, path: str, params: Mapping[str, str]) -> Answer:
     if answer.status in REFUSALS and explain(answer) is None:
         raise error_of(answer, now=wall_clock())
     return answer
-
-
-def _explained(tenant: Listings, answer: Answer) -> SourceError:
-    """The error of a refusal that no account was spared."""
-    error = explain(answer) or error_of(answer, now=wall_clock())
-    error.connection = tenant.connection.name
-    return error
 
 
 def _beside(answer: Answer, code: str) -> dict[str, str]:
