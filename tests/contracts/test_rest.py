@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from sync.canonical.causes import CAUSES
-from sync.connections import ConfigError
+from sync.connections import ConfigError, Connection
 from sync.errors import AuthError, DataError, PermanentError, SourceError, TransientError
 from sync.ports import Cursor, Page, Source
 from sync.systems.rest import make_source
@@ -148,6 +149,18 @@ def test_a_wrong_secret_is_said_in_the_applications_words(auth: str, monkeypatch
     made.server.close()
     assert "who are you" in caught.value.detail or "unknown client" in caught.value.detail
     assert "wrong-secret" not in caught.value.detail
+
+
+def test_a_key_may_stand_in_for_the_user_and_json_under_another_name(app: App) -> None:
+    """Basic authorisation without a password, and JSON that calls itself text: both are common."""
+    app.records = {"k1": record("k1", 1, NOW)}
+    given = app.connection().model_dump() | {"secrets": {"user": "env:REST_TEST_KEY"}}
+    given["options"] = app.options() | {"auth": {"kind": "basic"}}
+    app.server.between = lambda _asked, answer: Reply(answer().body, content_type="text/plain")
+    with closing(make_source(Connection.model_validate(given), LANDSCAPE)) as source:
+        assert len(list(source.pull("invoices", None, now=NOW))) == 1
+    said = app.server.asked[-1].headers["authorization"].removeprefix("Basic ")
+    assert base64.b64decode(said) == b"s3cret:"
 
 
 def test_a_secret_that_the_application_repeats_is_blotted_out(app: App) -> None:

@@ -31,8 +31,10 @@ class Session:
     def __init__(self, connection: Connection, application: Application) -> None:
         self._connection = connection
         self._application = application
-        self._secrets = {name: connection.secret(name) for name in _SECRETS[application.auth.kind]}
         auth = application.auth
+        # a key as the user's name, and no password, is a common form of basic authorisation
+        needed = [name for name in _SECRETS[auth.kind] if name != "password" or name in connection.secrets]
+        self._secrets = {name: connection.secret(name) for name in needed}
         self.client = Client(
             connection,
             application.base_url,
@@ -85,7 +87,11 @@ class Session:
             asked[str(auth.name)] = self._secret("key")
         elif token is not None:
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
-        return self.client.send("GET", path, params=asked, headers=headers, basic=basic)
+        answer = self.client.send("GET", path, params=asked, headers=headers, basic=basic, expect="any")
+        if "html" in answer.content_type:
+            # whatever else it is called, what is no JSON is found out by reading it
+            raise TransientError(f"{answer.place}: answered {answer.status} with a page of HTML", connection=self._connection.name)
+        return answer
 
     def _renew(self, used: SecretStr | None) -> SecretStr:
         """A new token, unless another thread has fetched one since `used`."""
@@ -145,4 +151,5 @@ class Session:
         return " ".join(words.split())[:300]
 
     def _secret(self, name: str) -> str:
-        return self._secrets[name].get_secret_value()
+        held = self._secrets.get(name)
+        return "" if held is None else held.get_secret_value()

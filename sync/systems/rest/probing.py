@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 import polars as pl
 
 from sync.declared.declaration import Rule
 from sync.errors import SourceError
-from sync.http import Answer, wall_clock
 from sync.ports import Finding, Mapped
 from sync.systems.rest.client import Session
 from sync.systems.rest.declaration import Application, NoPaging, RestStream
 from sync.systems.rest.mapping import Read
 from sync.systems.rest.paging import Place
-
-SKEW_SECONDS = 60
 
 
 def login(session: Session, application: Application) -> Iterator[Finding]:
@@ -32,17 +27,6 @@ def login(session: Session, application: Application) -> Iterator[Finding]:
         yield Finding("address", ok=True, words=f"{application.base_url} answers at {application.test_path}")
     except SourceError as error:
         yield Finding("address", ok=False, words=error.detail)
-
-
-def clock(answer: Answer) -> Finding:
-    """How far the application's clock is from ours, by the Date of its answer, which counts whole seconds."""
-    try:
-        said = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
-        return Finding("clock", ok=True, words="the application does not say what time it is")
-    off = (said - wall_clock()).total_seconds()
-    words = f"the application's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} ours"
-    return Finding("clock", ok=abs(off) <= SKEW_SECONDS, words=words + ("" if abs(off) <= SKEW_SECONDS else ": set one of the two right"))
 
 
 def first_page(stream: RestStream, given: Read, mapped: Mapped, following: Place | None) -> Iterator[Finding]:

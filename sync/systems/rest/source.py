@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sync.clock_skew import clock_finding
 from sync.connections import Connection, Landscape
 from sync.declared.mapping import speaker_of
 from sync.errors import DataError, PermanentError, SourceError, TransientError
-from sync.http import Answer
+from sync.http import Answer, wall_clock
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.rest import paging, probing
 from sync.systems.rest.client import Session
@@ -104,11 +105,11 @@ class RestSource:
     def probe(self, *, now: datetime) -> Iterator[Finding]:
         """Address and credentials, the clock, and of each stream a first page with its first record as it is mapped."""
         yield from probing.login(self._session, self._application)
-        for declaration in self._application.streams:
-            if self._connection.stream(declaration.stream).enabled:
-                yield from self._probed(declaration, now)
+        enabled = [declaration for declaration in self._application.streams if self._connection.stream(declaration.stream).enabled]
+        for place, declaration in enumerate(enabled):
+            yield from self._probed(declaration, now, first=place == 0)
 
-    def _probed(self, declaration: RestStream, now: datetime) -> Iterator[Finding]:
+    def _probed(self, declaration: RestStream, now: datetime, *, first: bool) -> Iterator[Finding]:
         reading = self._begun(declaration, None, now)
         place = paging.first(declaration)
         try:
@@ -119,7 +120,8 @@ class RestSource:
         except SourceError as error:
             yield Finding(declaration.stream, ok=False, words=error.detail)
             return
-        yield probing.clock(answer)
+        if first:
+            yield clock_finding(answer.headers, wall=wall_clock())
         yield from probing.first_page(declaration, given, mapped, following)
 
     def _declaration(self, stream: str) -> RestStream:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from sync.clock_skew import clock_finding
 from sync.errors import SourceError
 from sync.http import Answer, wall_clock
 from sync.ports import Finding, Page
@@ -16,15 +15,13 @@ from sync.systems.tryton.mapping import map_page
 from sync.systems.tryton.settings import Settings
 from sync.systems.tryton.wire import STAMPS, Reading, root
 
-SKEW_SECONDS = 60
-
 
 def server(session: Session) -> Iterator[Finding]:
     """Address, credentials, clock and company. What fails here is raised: without it there is nothing more to try."""
     session.login()
     yield Finding("credentials", ok=True, words=f"{session.settings.base_url} opened a session on {session.settings.database}")
     answer = session.read("res.user", "get_preferences", True)
-    yield clock(answer)
+    yield clock_finding(answer.headers, wall=wall_clock())
     context = result_of(answer, "preferences")
     company = session.context().get("company")
     words = f"works in company {company}" if company else (
@@ -34,19 +31,6 @@ def server(session: Session) -> Iterator[Finding]:
     if isinstance(context, dict) and context.get("company_filter") == "all":
         yield Finding("companies", ok=True, words="the user sees all its companies: their names go under legal_entity_by_company")
     yield notes(session)
-
-
-def clock(answer: Answer) -> Finding:
-    """How far the server's clock is from ours, by the Date of its answer, which counts whole seconds."""
-    try:
-        said = parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
-        return Finding("clock", ok=True, words="the server does not say what time it is")
-    off = (said - wall_clock()).total_seconds()
-    words = f"the server's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} ours"
-    if abs(off) > SKEW_SECONDS:
-        words += ": set one of the two right, changes are found by their stamps"
-    return Finding("clock", ok=abs(off) <= SKEW_SECONDS, words=words)
 
 
 def notes(session: Session) -> Finding:
