@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from copy import deepcopy
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -49,7 +48,8 @@ def _blank(kind: str) -> Object:
 
 def _object(kind: str, key: str, created: datetime, changed: datetime, **members: Any) -> Object:
     own = {"id": key, "object": kind, "live_mode": True, "created_at": moment(created), "updated_at": moment(changed)}
-    return {**deepcopy(_blank(kind)), **own, **members}
+    blank = {name: value.copy() if isinstance(value, list | dict) else value for name, value in _blank(kind).items()}
+    return {**blank, **own, **members}
 
 
 def account(world: World) -> Object:

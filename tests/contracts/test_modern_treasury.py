@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from sync.connections import ConfigError, Connection, Landscape, LegalEntity
-from sync.errors import TransientError
-from sync.ports import Cursor, Mapped, Page, Source
-from sync.systems.modern_treasury import make_source
+from sync.errors import TransientError, UnknownOutcome
+from sync.ports import Cursor, Mapped, Order, Page, Source
+from sync.systems.modern_treasury import make_source, make_target
 from sync.systems.modern_treasury.source import ModernTreasurySource
 from tests.contracts.suite import AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
@@ -558,3 +558,39 @@ def test_a_wrong_option_is_named(organisation: Organisation, options: dict[str, 
     """A ConfigError with the option's name."""
     with pytest.raises(ConfigError, match=next(iter(options))):
         make_source(organisation.connection(**options), LANDSCAPE)
+
+
+@pytest.mark.parametrize(("minor", "outcome"), [(1000, "already"), (999, "differs")])
+def test_a_reference_that_was_taken_meanwhile_is_looked_at(organisation: Organisation, minor: int, outcome: str) -> None:
+    """Somebody created it between our look and our write: refused because the external id is taken, it is read and compared."""
+    fresh = organisation._fresh
+
+    def racing(path: str, asked: Asked) -> Reply:
+        if asked.method != "POST":
+            return fresh(path, asked)
+        sent = asked.json()
+        organisation.put(
+            "expected_payments",
+            expected("e1", minor, NOW, **{name: sent[name] for name in ("external_id", "date_lower_bound", "date_upper_bound")}),
+        )
+        return reply_json({"errors": {"code": "parameter_invalid", "message": "has been taken", "parameter": "external_id"}}, 422)
+
+    organisation._fresh = racing  # type: ignore[method-assign]
+    target = make_target(organisation.connection(), LANDSCAPE)
+    payload = {"amount": "10", "currency": "USD", "expected_date": "2026-06-01", "company": "US01", "account": ACCOUNT}
+    assert target.apply(Order("forecast:x", "publish_forecast", "x", payload)).outcome == outcome
+    target.close()
+
+
+def test_a_key_at_work_is_an_unknown_outcome(organisation: Organisation) -> None:
+    """409: another request under the same key has not ended; it is read before it is tried again."""
+    fresh = organisation._fresh
+    conflict = reply_json({"errors": {"code": "conflict", "message": "in progress", "parameter": None}}, 409)
+    organisation._fresh = lambda path, asked: conflict if asked.method == "POST" else fresh(path, asked)  # type: ignore[method-assign]
+    target = make_target(organisation.connection(), LANDSCAPE)
+    payload = {"amount": "10", "currency": "USD", "expected_date": "2026-06-01", "company": "US01", "account": ACCOUNT}
+    with pytest.raises(UnknownOutcome):
+        target.apply(Order("forecast:x", "publish_forecast", "x", payload))
+    target.close()
+    posted = next(asked for asked in organisation.server.asked if asked.method == "POST")
+    assert posted.headers["idempotency-key"] == posted.json()["external_id"] == posted.json()["metadata"]["tidegate_reference"]

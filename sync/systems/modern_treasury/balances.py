@@ -9,6 +9,7 @@ import polars as pl
 
 from sync.canonical.contracts import BankBalance
 from sync.ports import Mapped
+from sync.systems.modern_treasury.envelope import ENVELOPE
 from sync.systems.modern_treasury.settings import Settings
 from sync.systems.modern_treasury.wire import SAFE_INTEGER, major_units
 from sync.wire_frames import (
@@ -82,10 +83,9 @@ def map_balances(rows: Rows, entities: Mapping[str, str | None], settings: Setti
     bad = bad.unique(ORDINAL, keep="first", maintain_order=True)
     good = good.filter(~pl.col(ORDINAL).is_in(bad[ORDINAL].implode()))
     own = ("account", "balance_type", "as_of_date", "amount", "currency")
-    envelope = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
     return Mapped(
         records=rows.total,
-        frames={BankBalance.entity: good.select(ORDINAL, *envelope, *own)},
+        frames={BankBalance.entity: good.select(ORDINAL, *ENVELOPE, *own)},
         rejects=all_rejects(broken_rejects(rows, BankBalance.entity), bad),
         fields_seen=fields_seen(rows),
     )

@@ -44,6 +44,12 @@ class ModernTreasuryTarget:
         body = json.dumps(self._body(order)).encode()
         try:
             answer = self._session.post(PATH, body, idempotency_key=self._reference(order))
+        except PermanentError as error:
+            # the contract has external ids once only: somebody created it since we looked
+            shown = self.read(order) if error.status == 422 and "external_id" in error.detail else shown
+            if shown.outcome == "absent":
+                raise
+            return shown
         except ConflictError as error:
             raise UnknownOutcome(f"{error.detail}: it is read before it is tried again", status=409, subject=order.object_key) from error
         made = answer.json()
