@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
-from sync.http import Answer, excerpt
+from sync.http import Answer, excerpt, wall_clock
+from sync.http_gate import retry_at
 from sync.strict_json import NotStrict, loads
 from sync.systems.salesforce.refusals import login_refused
 
@@ -85,8 +86,9 @@ def _first_words(answer: Answer) -> str:
 
 def _error(answer: Answer, code: str, words: str) -> SourceError | None:
     status = answer.status
-    if code == "REQUEST_LIMIT_EXCEEDED":
-        return QuotaError(words, status=status)
+    wait = retry_at(answer.headers.get("retry-after"), now=wall_clock())
+    if code == "REQUEST_LIMIT_EXCEEDED" or (wait is not None and status in (429, 503)):
+        return QuotaError(words, retry_at=wait, status=status)
     if code == "UNABLE_TO_LOCK_ROW":
         return RowLocked(words, status=status)
     if code in _TRANSIENT or status == 406:

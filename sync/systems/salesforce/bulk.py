@@ -178,4 +178,4 @@ def _path(asking: Asking, job_id: str) -> str:
 def _whole(value: Any) -> int | None:
     """A count, as a number or as a text; None when it is none."""
     text = str(value).strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

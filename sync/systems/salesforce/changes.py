@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sync.errors import AuthError, TransientError
+from sync.errors import AuthError, PermanentError, TransientError
 from sync.http import Answer
 from sync.ports import Page
 from sync.systems.salesforce.answers import SessionExpired
@@ -33,6 +33,10 @@ def changes(asking: Asking, place: Place) -> Iterator[Page]:
             return
         except SessionExpired:
             continue  # the session has fetched its new token already
+        except PermanentError as error:
+            if error.code != "INVALID_QUERY_LOCATOR" or place.reach is None:
+                raise
+            # a locator lives two days, and no longer than the org keeps it
     raise AuthError(
         f"{asking.reading.stream}: {SESSIONS_MAX} sessions ended before the query was read: look at the org's session settings",
         connection=asking.connection.name,

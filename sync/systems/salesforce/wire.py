@@ -164,9 +164,9 @@ def moment_of(text: object) -> datetime | None:
     """A stamp in any of the org's forms (+0000, +00:00, Z) as UTC; None when it is none."""
     try:
         stamp = datetime.fromisoformat(str(text).replace("+0000", "+00:00"))
-    except ValueError:
+        return stamp.astimezone(UTC) if stamp.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return stamp.astimezone(UTC) if stamp.tzinfo is not None else None
 
 
 def kinds_of(fields: Sequence[str], visible: Mapping[str, Mapping[str, Any]]) -> str:

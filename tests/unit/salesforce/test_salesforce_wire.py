@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sync.connections import ConfigError, Connection, Landscape, LegalEntity
-from sync.errors import AuthError, PermanentError, QuotaError, SourceError, TransientError
+from sync.errors import AuthError, DataError, PermanentError, QuotaError, SourceError, TransientError
 from sync.http import Answer
 from sync.ports import Mapped, Page
 from sync.systems.salesforce.answers import RowLocked, SessionExpired, explain, limit_of
@@ -171,3 +175,103 @@ def test_accounts_take_their_region_from_their_country() -> None:
     records = [{"Id": str(n), "Name": "A", "BillingCountryCode": code} for n, code in enumerate(("US", "DE", None))]
     page = mapped("accounts", *records, region_by_country={"US": "NA"})
     assert page.frames["customer"]["region"].to_list() == ["NA", "EMEA", "EMEA"]
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_a_limit_that_names_a_time_is_waited_for(status: int) -> None:
+    """Where the org says how long, that is how long; the code it uses does not matter then."""
+    said = json.dumps([{"message": "busy", "errorCode": "REQUEST_LIMIT_EXCEEDED" if status == 403 else "SERVER_UNAVAILABLE"}]).encode()
+    error = explain(Answer(status, httpx.Headers({"Retry-After": "30"}), said, "GET /x"))
+    assert isinstance(error, QuotaError)
+    assert error.retry_at is not None
+
+
+def sheet(text: bytes, stream: str = "opportunities", **options: Any) -> Mapped:
+    """A job's page, mapped."""
+    headers = {"x-tidegate-shape": "csv", "x-tidegate-fields": "Id,SystemModstamp,IsDeleted,AccountId,StageName,CloseDate,Name,Amount",
+               "x-tidegate-kinds": "Amount=number,IsDeleted=flag", "x-tidegate-currency": "EUR"}  # fmt: skip
+    return map_page(stream, Page(text, "text/csv", None, headers=headers), settings_of(connection(**options), LANDSCAPE))
+
+
+HEADER = b'"Id","SystemModstamp","IsDeleted","AccountId","StageName","CloseDate","Name","Amount"\n'
+GOOD = b'"006A","2026-05-01T07:25:37.000Z","false","001A","Won","2026-06-30","A ""deal"",\n\nin lines","1.25E3"\n'
+
+
+def test_a_csv_page_is_read_to_the_last_sign() -> None:
+    """Quotes, commas and lines within a cell, exponents, both forms of dates, empty cells, NUL and a byte order mark."""
+    other = b'"006B","2026-05-01T07:25:38.000+0000","true","","Won","2026-06-30","B\x00","0.1"\n'
+    page = sheet(b"\xef\xbb\xbf" + HEADER + GOOD + other)
+    assert page.rejects.is_empty()
+    rows = page.frames["opportunity"].to_dicts()
+    assert [(row["name"], row["amount"], row["currency"], row["customer_key"], row["is_deleted"]) for row in rows] == [
+        ('A "deal",\n\nin lines', Decimal(1250), "EUR", "001A", False),
+        ("B", Decimal("0.1"), "EUR", None, True),
+    ]
+    assert rows[1]["source_version"] - rows[0]["source_version"] == 1000
+    assert page.fields_seen == {**dict.fromkeys(("Id", "SystemModstamp", "AccountId", "StageName", "CloseDate", "Name"), "text"),
+                                "Amount": "number", "IsDeleted": "flag"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'"006C","2026-05-01T07:25:37.000Z"\n',
+        GOOD.replace(b"006A", b"006C").replace(b"Won", b"W\xffn"),
+        GOOD.replace(b"006A", b"006C")[:-1] + b',"more"\n',
+    ],
+    ids=["too few", "no UTF-8", "too many"],
+)
+def test_a_broken_csv_record_costs_only_itself(bad: bytes) -> None:
+    """Its neighbours land, its bytes are the evidence."""
+    page = sheet(HEADER + GOOD + bad + GOOD.replace(b"006A", b"006D"))
+    assert page.records == 3
+    assert page.frames["opportunity"]["source_key"].to_list() == ["006A", "006D"]
+    assert page.rejects.select("ordinal", "cause").rows() == [(1, "malformed_record")]
+    assert json.loads(page.rejects["evidence"][0])["record"]
+
+
+def test_a_csv_page_without_a_field_that_was_asked_for_is_drift() -> None:
+    """An amount that is gone from the header rejects the records, as in JSON."""
+    page = sheet(
+        b'"Id","SystemModstamp","IsDeleted","AccountId","StageName","CloseDate","Name"\n"1","2026-05-01T07:25:37.000Z","false","a","b","2026-06-30","n"\n'
+    )
+    assert page.rejects.select("cause", "field").rows() == [("schema_drift", "Amount")]
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", HEADER])
+def test_an_empty_csv_page_is_empty(text: bytes) -> None:
+    """No rows are no error."""
+    assert sheet(text).records == 0
+
+
+@pytest.mark.parametrize("text", [b"<html>", b"{}", b'"a","b"\n', b'"Id","Id"\n1,2\n', b"\xff\xfe\x00"])
+def test_what_is_no_csv_is_refused_whole(text: bytes) -> None:
+    """A page whose first line names no columns of ours is not believed."""
+    with pytest.raises(DataError):
+        sheet(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([None, "csv", "deleted", "ids"]),
+    st.sampled_from(["accounts", "contracts", "quotes", "orders"]),
+)
+def test_no_bytes_break_the_mapping(body: bytes, shape: str | None, stream: str) -> None:
+    """Whatever a page holds, it is mapped, rejected or refused."""
+    headers = {"x-tidegate-fields": "Id,SystemModstamp", "x-tidegate-range": "..", "x-tidegate-asked": "2026-05-01T00:00:00+00:00"}
+    page = Page(body, "text/plain", None, headers={**headers, **({"x-tidegate-shape": shape} if shape else {})})
+    prefix = {"csv": HEADER, "deleted": b'{"deletedRecords":[', "ids": b'{"records":['}.get(shape or "", b'{"records":[')
+    for each in (page, replace(page, body=prefix + body), replace(page, body=prefix + body + b"]}")):
+        with suppress(DataError):
+            map_page(stream, each, settings_of(connection(), LANDSCAPE))
+
+
+def test_deletions_carry_their_moment() -> None:
+    """The org's list: ids and when; a line that can't be read is rejected by itself."""
+    body = json.dumps({"deletedRecords": [{"id": "001A", "deletedDate": "2026-05-01T07:25:37.000+0000"}, {"id": "001B"}, 5]}).encode()
+    page = map_page(
+        "accounts", Page(body, "application/json", None, headers={"x-tidegate-shape": "deleted"}), settings_of(connection(), LANDSCAPE)
+    )
+    assert page.gone.select("source_key", "source_version").rows() == [("001A", 1777620337000)]
+    assert page.rejects.select("ordinal", "cause").rows() == [(1, "missing_field"), (2, "malformed_record")]
