@@ -62,7 +62,7 @@ def facts(collected: Collected, reckoned: Sequence[Reckoned], entries: pl.DataFr
         "bank_account": _accounts(collected.statements, reckoned, envelopes, bases),
         "bank_balance": _balances(collected.statements, reckoned, envelopes, bases),
     }
-    booked = _keyed(entries.filter("is_booked"), _table(collected.statements, reckoned, envelopes, bases))
+    booked = _keyed(_kept(entries, pl.col("is_booked")), _table(collected.statements, reckoned, envelopes, bases))
     frames["bank_transaction"] = _transactions(booked)
     frames["payment"] = _payments(booked, parts)
     frames = {entity: frame for entity, frame in frames.items() if not frame.is_empty()}
@@ -164,7 +164,7 @@ def _keyed(entries: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
         "account", day.dt.to_string("%Y-%m-%d").fill_null(""), side, pl.col("ident").str.replace_all("#", "_", literal=True),
         separator="|",
     ) + pl.when(pl.col("ident").str.starts_with("~")).then("page").otherwise(pl.lit(""))  # fmt: skip
-    keyed = entries.join(table, on="statement", how="left", maintain_order="left").with_columns(
+    keyed = _beside(entries, table).with_columns(
         stem.alias("source_key"),
         (pl.col("first") + pl.col("number")).alias("ordinal"),
         day.alias("booking_date"),
@@ -175,6 +175,14 @@ def _keyed(entries: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
         keyed = _apart_from_earlier(keyed)
     place = pl.col("place")
     return keyed.with_columns(pl.when(place == 0).then("source_key").otherwise(pl.concat_str("source_key", place + 1, separator="|")))
+
+
+def _beside(entries: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    """The entries with their statement's columns; of a single statement these are one value each."""
+    if table.height != 1:
+        return entries.join(table, on="statement", how="left", maintain_order="left")
+    said = table.drop("statement").row(0, named=True)
+    return entries.with_columns(pl.lit(value, dtype=table.schema[name]).alias(name) for name, value in said.items())
 
 
 def _apart_from_earlier(keyed: pl.DataFrame) -> pl.DataFrame:
@@ -198,11 +206,13 @@ def _transactions(booked: pl.DataFrame) -> pl.DataFrame:
 def _payments(booked: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     """Money that came in, or came in and went back: one payment for each transaction of an entry, where their amounts add up to it."""
     reason = pl.col("return_reason")
-    came = booked.filter(
+    came = (
         pl.when("is_reversal").then(reason.is_not_null() & (pl.col("amount") < 0)).otherwise((pl.col("amount") > 0) | reason.is_not_null())
     )
     apart = _apart(booked, parts)
-    whole = came.join(apart.select("statement", "number").unique(), on=["statement", "number"], how="anti", maintain_order="left")
+    whole = _kept(booked, came)
+    if not apart.is_empty():
+        whole = whole.join(apart.select("statement", "number").unique(), on=["statement", "number"], how="anti", maintain_order="left")
     found = whole.select(
         "ordinal", "source_key", *ENVELOPE, pl.col("payment_reference").alias("reference"), pl.col("amount").abs(), "currency",
         pl.coalesce("value_date", "booking_date").alias("value_date"), pl.col("account").alias("bank_account"),
@@ -212,6 +222,12 @@ def _payments(booked: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
         found = pl.concat([found, _of_parts(booked, apart)]).sort("ordinal", maintain_order=True)
     status = pl.when(pl.col("reason").is_null()).then(pl.lit("settled")).otherwise(pl.lit("returned"))
     return found.with_columns(pl.col("changed_at").alias("received_at"), status.alias("status"))
+
+
+def _kept(frame: pl.DataFrame, wanted: pl.Expr) -> pl.DataFrame:
+    """The rows that are wanted. A filter that keeps them all would hold a large file twice."""
+    mask = frame.select(wanted.alias("kept"))["kept"]
+    return frame if mask.all() else frame.filter(mask)
 
 
 def _apart(booked: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -14,6 +15,7 @@ from sync.statements.exact import day_of, signed
 from sync.statements.model import Balance, Declared, Statement
 from sync.statements.verdicts import CLOSING, OPENING, Pair, Reckoned
 
+SUMMED_ROWS = 10_000
 _NOTHING = (Decimal(0), 0)
 
 
@@ -29,22 +31,29 @@ class Sums:
 
 
 def sums(entries: pl.DataFrame) -> Sums:
-    """The sums over typed entries, exact."""
-    amount = pl.col("amount").cast(pl.Decimal(38, 4))
-    counted = (amount.sum().alias("sum"), pl.len().alias("count"))
-    currency = pl.col("currency").fill_null("")
-    booked = entries.filter("is_booked").group_by("statement", currency).agg(counted)
-    other = entries.filter(pl.col("is_booked") & pl.col("counter_amount").is_not_null())
-    counters = other.group_by("statement", currency, "counter_currency").agg(
-        pl.col("counter_amount").cast(pl.Decimal(38, 4)).sum().alias("sum"), pl.len().alias("count")
-    )
-    side = pl.when(pl.col("amount") < 0).then(pl.lit("DBIT")).otherwise(pl.lit("CRDT"))
-    sides = entries.group_by("statement", side.alias("side")).agg(amount.abs().sum().alias("sum"), pl.len().alias("count"))
-    return Sums(
-        {(s, c): (total, n) for s, c, total, n in booked.iter_rows()},
-        {(s, c, k): (total, n) for s, c, k, total, n in counters.iter_rows()},
-        {(s, d): (total, n) for s, d, total, n in sides.iter_rows()},
-    )
+    """The sums over typed entries, exact; piece by piece, so that a large file takes little memory."""
+    booked: dict[tuple[int, str], tuple[Decimal, int]] = {}
+    counters: dict[tuple[int, str, str], tuple[Decimal, int]] = {}
+    sides: dict[tuple[int, str], tuple[Decimal, int]] = {}
+    side = pl.when(pl.col("amount") < 0).then(pl.lit("DBIT")).otherwise(pl.lit("CRDT")).alias("side")
+    for part in entries.with_columns(pl.col("currency").fill_null("")).iter_slices(SUMMED_ROWS):
+        counted = part.filter("is_booked")
+        _add(booked, counted, ["statement", "currency"], "amount")
+        _add(
+            counters,
+            counted.filter(pl.col("counter_amount").is_not_null()),
+            ["statement", "currency", "counter_currency"],
+            "counter_amount",
+        )
+        _add(sides, part.with_columns(side, pl.col("amount").abs()), ["statement", "side"], "amount")
+    return Sums(booked, counters, sides)
+
+
+def _add(found: dict[Any, tuple[Decimal, int]], part: pl.DataFrame, by: list[str], amount: str) -> None:
+    grouped = part.group_by(by).agg(pl.col(amount).cast(pl.Decimal(38, 4)).sum().alias("sum"), pl.len().alias("count"))
+    for *key, total, count in grouped.iter_rows():
+        before, counted = found.get(tuple(key), _NOTHING)
+        found[tuple(key)] = (before + total, counted + count)
 
 
 def reckon(collected: Collected, found: Sums) -> list[Reckoned]:
