@@ -82,6 +82,9 @@ def broken(file: DropFile, how: str) -> DropFile:
     """'cut': the end is missing and the manifest knows nothing of it. 'totals': totals that do not add up."""
     if how == "cut":
         return DropFile(file.system, file.name, file.body[: len(file.body) * 2 // 3], file.manifest, file.about)
+    if file.name.startswith("mt940"):
+        head, mark, tail = file.body.rpartition(b":62F:")
+        return _with_body(file, head + mark + tail.replace(b",", b"9,", 1))
     if file.system == "bank-emea":
         head, mark, tail = file.body.partition(b"<Cd>CLBD</Cd>")
         before, amount, rest = tail.partition(b'">')
@@ -93,6 +96,8 @@ def broken(file: DropFile, how: str) -> DropFile:
 
 def corrected(file: DropFile) -> DropFile:
     """The same file with other content that is right in itself: a later stamp in its head."""
+    if file.name.startswith("mt940"):
+        return _with_body(file, file.body.replace(b"/001\r\n", b"/01\r\n", 1))
     if file.system == "bank-emea":
         return _with_body(file, file.body.replace(b"</MsgId>", b"C</MsgId>", 1))
     first, mark, rest = file.body.partition(b"\r\n")

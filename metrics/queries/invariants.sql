@@ -29,6 +29,12 @@ with closing as (
 select c.source || ' ' || c.account || ' ' || c.as_of_date as sample
 from chained c left join booked b using (source, account, currency, as_of_date)
 where c.amount <> c.before_amount + coalesce(b.amount, 0)
+  -- An entry in another currency than the account's counts by the bank's counter value, which is held when its file is read.
+  and not exists (
+    select from canonical.bank_transaction f
+    where f.source = c.source and f.account = c.account and f.currency <> c.currency and not f.is_deleted
+      and f.booking_date > c.before_date and f.booking_date <= c.as_of_date
+      and not exists (select from closing k where k.source = f.source and k.account = f.account and k.currency = f.currency))
   and not exists (select from process.exception e where e.connection = c.source and e.entity in ('bank_transaction', 'bank_balance')
                   and e.state not in ('resolved'))
 -- name: releases

@@ -12,6 +12,7 @@ from decimal import Decimal
 from sandbox.world.camt import render_statement
 from sandbox.world.engine import World, at_hour
 from sandbox.world.model import BankLine
+from sandbox.world.mt940 import mt_amount, mt_balance
 from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES, BankAccount
 
 CAMT, MT940 = "E_BK_CAMT053", "E_BK_MT940"
@@ -82,27 +83,19 @@ def _mt940(world: World, accounts: list[BankAccount], day: date) -> tuple[str, b
 
 
 def _message(world: World, account: BankAccount, day: date) -> str:
-    lines = "".join(_line(line) for line in _lines(world, account, day))
+    lines = "".join(_line(line, account.currency) for line in _lines(world, account, day))
     return (
         f":20:{account.code}{day:%y%m%d}\r\n:25:{account.number}\r\n:28C:{_number(day)}/1\r\n"
-        f":60F:{_balance(_opening(world, account, day), account.currency, _day_before(day))}\r\n{lines}"
-        f":62F:{_balance(world.closings[account.code][day], account.currency, day)}\r\n-\r\n"
+        f":60F:{mt_balance(_opening(world, account, day), account.currency, _day_before(day))}\r\n{lines}"
+        f":62F:{mt_balance(world.closings[account.code][day], account.currency, day)}\r\n-\r\n"
     )
 
 
-def _line(line: BankLine) -> str:
+def _line(line: BankLine, currency: str) -> str:
     mark = "D" if line.amount < 0 else "C"
     code = "NRTI" if line.return_reason else "NTRF"
     about = line.structured or line.remittance
     return (
-        f":61:{line.value_date:%y%m%d}{line.booked:%m%d}{mark}{_comma(line.amount)}{code}{line.end_to_end[:16]}//{line.reference[:16]}\r\n"
+        f":61:{line.value_date:%y%m%d}{line.booked:%m%d}{mark}{mt_amount(line.amount, currency)}{code}{line.end_to_end[:16]}//{line.reference[:16]}\r\n"
         f":86:166?00TRANSFER?20EREF+{line.end_to_end[:22]}?21SVWZ+{about[:22]}?32{line.counterparty[:27]}\r\n"
     )
-
-
-def _balance(amount: Decimal, currency: str, day: date) -> str:
-    return f"{'D' if amount < 0 else 'C'}{day:%y%m%d}{currency}{_comma(amount)}"
-
-
-def _comma(amount: Decimal) -> str:
-    return f"{abs(amount):.2f}".replace(".", ",")

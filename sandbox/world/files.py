@@ -1,4 +1,4 @@
-"""Files that systems leave behind: bank statements (camt.053) and the legacy ERP's delimited drop."""
+"""Files that systems leave behind: bank statements (camt.053, MT940) and the legacy ERP's delimited drop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from sandbox.world.camt import render_statement
 from sandbox.world.engine import World, happening
 from sandbox.world.model import ZERO, BankLine, Customer, DropFile, Invoice
-from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES
+from sandbox.world.mt940 import render_mt940
+from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES, MT940
 
 MEXICO = ZoneInfo("America/Mexico_City")
 ITEM_COLUMNS = ("TIPO", "CLIENTE", "NOMBRE", "PAIS", "DOCUMENTO", "CLASE", "PEDIDO", "FECHA_EMISION", "FECHA_VENC",
@@ -39,11 +40,15 @@ def statement(world: World, account: str, day_text: str) -> None:
             break
         if line.booked == day:
             lines.append(line)
-    body = render_statement(
-        bank, LEGAL_ENTITIES[bank.entity].name, world.statements[account], day, opening=opening, closing=closed[day],
-        lines=lines[::-1], made_at=world.now,
-    )  # fmt: skip
-    name = f"camt053_{bank.iban or bank.number}_{day:%Y%m%d}.xml"
+    if bank.camt == MT940:
+        body = render_mt940(bank, world.statements[account], day, opening=opening, closing=closed[day], lines=lines[::-1])
+        name = f"mt940_{bank.iban or bank.number}_{day:%Y%m%d}.sta"
+    else:
+        body = render_statement(
+            bank, LEGAL_ENTITIES[bank.entity].name, world.statements[account], day, opening=opening, closing=closed[day],
+            lines=lines[::-1], made_at=world.now,
+        )  # fmt: skip
+        name = f"camt053_{bank.iban or bank.number}_{day:%Y%m%d}.xml"
     world.outbox.append(DropFile("bank-emea", name, body, about={"account": account, "day": str(day)}))
 
 

@@ -57,7 +57,9 @@ SYSTEMS: Final = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "ecb", "
 
 @dataclass(frozen=True, slots=True)
 class BankAccount:
-    """A bank account of a legal entity; `camt` is the statement version its bank sends to the drop folder, if any."""
+    """A bank account of a legal entity; `camt` is the version of camt.053 that its bank sends to the drop folder, or MT940; None: it sends
+    nothing there.
+    """
 
     code: str
     entity: str
@@ -77,13 +79,14 @@ def iban(country: str, bban: str) -> str:
     return f"{country}{98 - int(digits) % 97:02d}{bban}"
 
 
+MT940: Final = "mt940"
 BANK_ACCOUNTS: Final[dict[str, BankAccount]] = {
     a.code: a
     for a in (
         BankAccount("DE01-EUR", "DE01", "EUR", "COBA", "COBADEFFXXX", "DE", iban("DE", "370400440532013000"),
                     "0532013000", Decimal("4200000"), "02"),
         BankAccount("DE01-USD", "DE01", "USD", "COBA", "COBADEFFXXX", "DE", iban("DE", "370400440532013044"),
-                    "0532013044", Decimal("900000"), "02"),
+                    "0532013044", Decimal("900000"), MT940),
         BankAccount("GB01-GBP", "GB01", "GBP", "BARC", "BARCGB22XXX", "GB", iban("GB", "BARC20201555555555"),
                     "55555555", Decimal("1800000"), "08"),
         BankAccount("US01-USD", "US01", "USD", "CHAS", "CHASUS33XXX", "US", None, "987654321012", Decimal("3900000")),

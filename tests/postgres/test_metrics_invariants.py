@@ -63,6 +63,14 @@ def test_nothing_is_violated_when_all_is_well(engine: sa.Engine) -> None:
     assert _violated(engine) == []
 
 
+def test_an_entry_in_another_currency_is_held_when_its_file_is_read(engine: sa.Engine) -> None:
+    """A yen entry on a euro account counts by the bank's counter value, which the account's balances show and the entry does not."""
+    _world(engine)
+    with writing(engine) as conn:
+        conn.execute(sa.text("update canonical.bank_transaction set amount = -800, currency = 'JPY'"))
+    assert _violated(engine) == []
+
+
 _DECISION = (
     "insert into process.decision (rule, rule_version, subject_kind, subject_source, subject_key, region, outcome, decided_at, decided_by)"
     " values ('r', '1', 'order', 'erp', '7', 'EMEA', 'release', now(), 'rule');"

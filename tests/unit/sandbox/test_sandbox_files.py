@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import xml.etree.ElementTree as ET
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +48,27 @@ def test_statements_balance_and_chain(box: Box) -> None:
         if account in last:
             assert last[account] == (str(opening), sequence - 1), file.name
         last[account] = (str(closing), sequence)
+
+
+def test_mt940_statements_balance_and_chain(box: Box) -> None:
+    """One account's bank still sends MT940: opening plus lines is closing, and each opens with the last one's closing."""
+    files = sorted(folder(box, "bank-emea").glob("mt940_*.sta"))
+    assert len(files) > 20
+    before: tuple[Decimal, int] | None = None
+    lines_seen = 0
+    for file in files:
+        text = file.read_bytes().decode("cp1252")
+        opening, closing = (
+            (1 if mark[0] == "C" else -1) * Decimal(mark[10:].replace(",", ".")) for mark in re.findall(r":6[02]F:(\S+)\r\n", text)
+        )
+        lines = re.findall(r":61:\d{10}([CD])([\d,]+)N", text)
+        lines_seen += len(lines)
+        assert opening + sum((1 if mark == "C" else -1) * Decimal(amount.replace(",", ".")) for mark, amount in lines) == closing, file.name
+        [sequence] = re.findall(r":28C:(\d+)/001", text)
+        assert before is None or before == (opening, int(sequence) - 1), file.name
+        assert max(map(len, text.split("\r\n"))) <= 100
+        before = closing, int(sequence)
+    assert lines_seen
 
 
 def test_statements_are_valid_by_their_schema(box: Box) -> None:
