@@ -82,7 +82,7 @@ def _from_marks(text: str, ordinal: int, mark: str) -> str | None:
 
 
 def _from_lines(text: str, ordinal: int, page: Page) -> str | None:
-    if "xml" in page.content_type or text.lstrip().startswith("<"):
+    if "xml" in page.content_type or "octet-stream" in page.content_type or text.lstrip().startswith("<"):
         return None
     lines = text.splitlines()
     first = int(page.headers.get("first_record_line", "1"))

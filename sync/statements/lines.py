@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CHUNK = 1 << 20
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = 1 << 16
 """A line that is longer is no line of a statement: it comes in pieces."""
 
@@ -46,4 +48,4 @@ def lines(body: bytes) -> Iterator[str]:
 
 def clean(text: str) -> str:
     """Free text without control characters and with single blanks."""
-    return " ".join("".join(c if c >= " " and c != "\x7f" else " " for c in text).split())
+    return " ".join(_CONTROL.sub(" ", text).split())

@@ -10,6 +10,7 @@ import pytest
 
 from sync.connections import ConfigError, Connection, Landscape, LegalEntity
 from sync.ports import Page, Pending
+from sync.records import excerpt
 from sync.systems.bank_files import make_source
 from sync.systems.bank_files.client import BankFiles
 from tests.contracts.suite_store import Store, pull
@@ -96,3 +97,14 @@ def test_wrong_options_are_named() -> None:
         make_source(connection, Landscape())
     [finding] = list(make_source(Connection(name="bank", system="bank_files", region="EMEA"), Landscape()).probe(now=NOW))
     assert "tidegate ingest" in finding.words
+
+
+def test_no_single_line_is_shown_as_a_record_of_a_statement(tmp_path: Path) -> None:
+    """Of MT940 and BAI2 no line is a record by itself: a person is shown the file, with its letters right."""
+    (tmp_path / "a.sta").write_bytes(message(*LINE).replace("ACME", "Müller").encode("cp1252"))
+    connection = Connection(name="bank", system="bank_files", region="EMEA", options={"folder": str(tmp_path), "settle_seconds": 0})
+    [page] = list(make_source(connection, Landscape()).pull("statements", None, now=NOW))
+    assert isinstance(page, Page)
+    shown = excerpt(page, 2)
+    assert shown.startswith(":20:STARTUMS")
+    assert "Müller" in shown

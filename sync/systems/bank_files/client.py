@@ -16,7 +16,7 @@ from sync.drops.arrivals import Arrivals, Dropped, Signs
 from sync.drops.places import places_of
 from sync.errors import DataError, SourceError
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
-from sync.statements import Owners, Reading, Schemas, has_end, read
+from sync.statements import Owners, Reading, Schemas, encoding_of, has_end, read
 from sync.systems.bank_files.settings import Settings
 
 STREAM = "statements"
@@ -65,14 +65,18 @@ class BankFiles:
             if seen.get(name) == digest:
                 self._tidy(dropped, body, now)
                 continue
-            headers = {"chain": json.dumps(chain, sort_keys=True), "received_at": now.astimezone(UTC).isoformat()}
+            headers = {
+                "chain": json.dumps(chain, sort_keys=True),
+                "received_at": now.astimezone(UTC).isoformat(),
+                "encoding": encoding_of(body),
+            }
             if too_large:
                 headers[_TOO_LARGE] = str(dropped.file.size)
             else:
                 chain = self._after(chain, body, headers["received_at"])
             seen.pop(name, None)
             seen = dict([*seen.items(), (name, digest)][-KNOWN_FILES:])
-            yield Page(body, "application/octet-stream", {"seen": seen, "chain": chain, "growing": growing}, name=name, headers=headers)
+            yield Page(body, _content_type(body), {"seen": seen, "chain": chain, "growing": growing}, name=name, headers=headers)
         if waits:
             # A server's clock is not ours: the file has rested when two looks, this far apart, show the same.
             words = "a file has not come to its end yet"
@@ -81,7 +85,8 @@ class BankFiles:
     def page_of(self, path: Path) -> Page:
         """The file at `path` as a page of its own, wherever it lies; the stream's cursor stays where it is."""
         received = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
-        return Page(path.read_bytes(), "application/octet-stream", None, name=path.name, headers={"received_at": received})
+        body = path.read_bytes()
+        return Page(body, _content_type(body), None, name=path.name, headers={"received_at": received, "encoding": encoding_of(body)})
 
     def map(self, stream: str, page: Page) -> Mapped:  # noqa: ARG002  (there is one)
         """The statements of the file in canonical words; DataError when it can't be believed as a whole."""
@@ -172,3 +177,8 @@ class BankFiles:
 
 def _path(dropped: Dropped) -> str:
     return f"{dropped.place.words}/{dropped.file.name}"
+
+
+def _content_type(body: bytes) -> str:
+    """XML by its first sign; of the other formats no line is a record by itself."""
+    return "application/xml" if body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "application/octet-stream"
