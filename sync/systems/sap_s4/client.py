@@ -24,13 +24,13 @@ _NO_METADATA = (403, 404, 405, 406, 410, 501)
 class Session:
     """Requests to one host. Safe to share between threads; raises sync.errors only."""
 
-    def __init__(self, connection: Connection, settings: Settings, client: Client | None = None, *, interactive: bool = False) -> None:
+    def __init__(self, connection: Connection, settings: Settings, client: Client | None = None) -> None:
         self.settings = settings
         self.address = settings.address
         self._connection = connection
         self._access = Access(connection, settings)
         origins = (settings.token_url,) if self._access.tokens and settings.token_url else ()
-        self.client = client or Client(connection, settings.base_url, origins=origins, explain=explain, interactive=interactive)
+        self.client = client or Client(connection, settings.base_url, origins=origins, explain=explain)
         self._cookies: dict[str, str] = {}
         self._lock = threading.Lock()
         self._known: dict[str, Described | None] = {}

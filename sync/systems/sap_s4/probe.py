@@ -29,6 +29,7 @@ def probe(connection: Connection, settings: Settings, session: Session, *, now: 
     host's clock is held against the wall's.
     """
     del now
+    session.client.interactive = True  # somebody waits for it
     told_clock = False
     optional = {DELIVERIES: "deliveries", journal_set(settings): "journal_lines"}
     for entity_set, stream in {**NEEDED, credit_set(settings): "credit_accounts", **optional}.items():
