@@ -87,3 +87,9 @@ def test_registered_systems_have_a_contract_of_imports() -> None:
 
     declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert [kind.package for kind in SYSTEMS.values() if f'"{kind.package}"' not in declared] == []
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Test folders are no packages: pytest refuses a second file of the same name."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -22,7 +22,7 @@ from tests.contracts.rest_server import AUTHS, COLUMNS, INVOICE, LANDSCAPE, PAGI
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Reply, ScriptedServer
 from tests.contracts.suite_store import Store, pull
-from tests.contracts.test_garbage import GARBAGE
+from tests.contracts.test_garbage_pages import GARBAGE
 
 HOUR = timedelta(hours=1)
 SECRETS = {"USER": "tidegate", "PASSWORD": "s3cret", "TOKEN": "s3cret", "KEY": "s3cret", "CLIENT_ID": "id", "CLIENT_SECRET": "s3cret"}

@@ -22,7 +22,7 @@ from sync.systems.tryton.wire import ASKED_HEADER
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Reply, reply_json
 from tests.contracts.suite_store import Store, pull
-from tests.contracts.test_garbage import GARBAGE
+from tests.contracts.test_garbage_pages import GARBAGE
 from tests.contracts.tryton_server import LANDSCAPE, Database, day, decimal, invoice, stamp
 
 HOUR = timedelta(hours=1)
