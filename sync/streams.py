@@ -159,6 +159,17 @@ def preparing(conn: Writing, connection: str, stream: str, pending: Pending) -> 
     )
 
 
+def prepared(conn: Reading) -> list[tuple[str, str]]:
+    """(connection, stream) of what was being prepared and may be ready by now: asked again without waiting for the clock's next tick."""
+    rows = conn.execute(
+        sa.text(
+            "select connection, stream from process.stream where preparing is not null and not is_paused"
+            " and next_attempt_at <= clock_timestamp() order by connection, stream"
+        )
+    )
+    return [(str(row.connection), str(row.stream)) for row in rows]
+
+
 def note_calls(conn: Writing, connection: str, stream: str, used: int, limit: int | None) -> None:
     """Writes down how many calls of how many the connection has used, as its system or we count them."""
     _note_budget(conn, connection, stream, {"used": used, "limit": limit})

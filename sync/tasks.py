@@ -17,12 +17,12 @@ import structlog
 
 from db.clock import Clock
 from db.engine import Database, Writing, reading, writing
-from sync import deferral, delivery, effects, handlers, hints, housekeeping, process_region, reprocessing
+from sync import deferral, delivery, effects, handlers, hints, housekeeping, process_region, reprocessing, streams
 from sync.connections import ConfigError, Connection, Landscape
 from sync.ports import Rereading, Source
 from sync.promotion_batch import Outcome
 from sync.pull import PullResult, pull_stream
-from sync.queue import defer_refresh
+from sync.queue import defer_pull, defer_refresh
 from sync.refreshing import refresh_measures
 from sync.systems.registry import system
 
@@ -139,7 +139,9 @@ def refresh(shop: Shop) -> None:
 
 
 def sweep(shop: Shop) -> None:
-    """Defers whatever has work and no job: events, effects, touched measures; wakes what was put off until now."""
+    """Defers whatever has work and no job: events, effects, touched measures, what a system has prepared; wakes what was put off until
+    now.
+    """
     now = shop.clock.now()
     with writing(shop.database.engine) as conn:
         housekeeping.tell_due_invoices(conn, now=now)
@@ -149,8 +151,18 @@ def sweep(shop: Shop) -> None:
         _defer_rules(conn)
         for command_id in housekeeping.stranded_commands(conn):
             deferral.command(conn, command_id)
+        _take_up(shop, conn)
         if housekeeping.has_touched(conn):
             defer_refresh(conn)
+
+
+def _take_up(shop: Shop, conn: Writing) -> None:
+    """Pulls what a system has had the time to prepare; the stream's own tick may be hours away."""
+    declared = {each.name: each for each in shop.landscape.connections}
+    for name, stream in streams.prepared(conn):
+        connection = declared.get(name)
+        if connection is not None and connection.stream(stream).enabled:
+            defer_pull(conn, connection, stream)
 
 
 def make_app(shop: Shop) -> procrastinate.App:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from db.clock import FixedClock
 from db.engine import reading, writing
 from sync import hints, http_gate, ingest, streams, tasks, webhooks
-from sync.connections import Connection
+from sync.connections import Connection, StreamSettings
 from sync.doors import Hint, Notice, Reply
 from sync.errors import QuotaError
 from sync.ports import Cursor, Page, Pending
@@ -75,6 +75,31 @@ def test_the_clock_leaves_a_preparing_stream_alone_until_it_may_be_ready(engine:
     with writing(engine) as conn:
         conn.execute(sa.text("update process.stream set next_attempt_at = clock_timestamp() + interval '1 hour'"))
     assert pull_stream(Database(engine), ERP, LANDSCAPE, source, "customers", clock=clock, trigger="clock").state == "not_due"
+
+
+def test_what_is_prepared_is_taken_up_without_the_clock(engine: sa.Engine, clock: FixedClock) -> None:
+    """A stream whose own tick is an hour away is pulled as soon as its wait is over, once, and not before."""
+    hourly = ERP.model_copy(update={"defaults": StreamSettings(every_seconds=3600)})
+    landscape = LANDSCAPE.model_copy(update={"connections": (hourly,)})
+    shop = tasks.Shop(Database(engine), landscape, clock)  # type: ignore[arg-type]
+    waiting = "select count(*) as n from procrastinate_jobs where task_name = 'pull_stream' and args ->> 'stream' = 'customers'"
+    pull_stream(
+        Database(engine), hourly, landscape, SlowSource({"customers": [[customer("C1")]]}), "customers", clock=clock, trigger="clock"
+    )
+    with writing(engine) as conn:
+        conn.execute(sa.text("update process.stream set next_attempt_at = clock_timestamp() + interval '1 minute'"))
+    tasks.sweep(shop)
+    assert rows(engine, waiting)[0].n == 0
+    with writing(engine) as conn:
+        conn.execute(sa.text("update process.stream set next_attempt_at = clock_timestamp() - interval '1 second'"))
+    tasks.sweep(shop)
+    tasks.sweep(shop)
+    assert rows(engine, waiting)[0].n == 1
+    with writing(engine) as conn:
+        conn.execute(sa.text("delete from procrastinate_jobs"))
+        conn.execute(sa.text("update process.stream set is_paused = true"))
+    tasks.sweep(shop)
+    assert rows(engine, waiting)[0].n == 0
 
 
 def test_the_command_line_stays_until_the_job_is_done(engine: sa.Engine, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:
