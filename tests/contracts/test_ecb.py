@@ -77,7 +77,9 @@ class Files:
             newest = max(self.days, default="2026-01-02")
             return Reply(xml({newest: self.days.get(newest, [])}), content_type="text/xml")
         if name == "eurofxref-hist-90d.xml":
-            return Reply(xml(self.days), content_type="text/xml")
+            first = str(date.fromisoformat(max(self.days)) - timedelta(days=90))
+            recent = {day: quotes for day, quotes in self.days.items() if day > first}
+            return Reply(xml(recent), content_type="text/xml")
         if name == "eurofxref-hist.zip":
             return Reply(zipped(table(self.days)), content_type="application/zip")
         return Reply(b"not found", 404, "text/plain")
@@ -236,10 +238,22 @@ def test_after_a_long_rest_the_whole_history_comes_again(files: Files) -> None:
     files.days = {"2026-05-18": [("USD", "1.1")]}
     store = Store()
     cursor = _history(files.connection(), None, store, datetime(2026, 5, 20, tzinfo=UTC))
-    files.days["2026-06-18"] = [("USD", "1.2")]
+    files.days |= {"2026-06-18": [("USD", "1.2")], "2026-09-18": [("USD", "1.3")]}
     _history(files.connection(), cursor, store, datetime(2026, 9, 20, tzinfo=UTC))
-    assert files.server.asked[-1].path.endswith("eurofxref-hist.zip")
+    assert [asked.path.rpartition("/")[2] for asked in files.server.asked[1:]] == ["eurofxref-hist-90d.xml", "eurofxref-hist.zip"]
     assert ("fx_rate", "USD/2026-06-18") in store.rows
+
+
+def test_a_folder_that_stands_still_is_read_without_end_and_without_news(files: Files) -> None:
+    """When nothing has been published for months, the ninety days still reach what is known: no archive is asked for, no row written."""
+    files.days = {f"2026-0{month}-18": [("USD", "1.1")] for month in range(1, 6)}
+    store = Store()
+    cursor = _history(files.connection(), None, store, datetime(2026, 5, 20, tzinfo=UTC))
+    for month in (6, 9, 12):
+        before = store.changes
+        cursor = _history(files.connection(), cursor, store, datetime(2026, month, 20, tzinfo=UTC))
+        assert store.changes == before
+        assert files.server.asked[-1].path.endswith("eurofxref-hist-90d.xml")
 
 
 def test_an_implausible_move_is_flagged_and_counts(files: Files) -> None:
@@ -287,6 +301,9 @@ def test_gaps_stay_gaps_and_impossible_days_are_refused(files: Files) -> None:
     store = Store()
     _history(files.connection(), None, store, datetime(2026, 5, 20, tzinfo=UTC))
     assert [reject["cause"] for reject in store.rejects] == ["bad_date"]
+    cursor = _history(files.connection(), None, store, datetime(2026, 5, 20, tzinfo=UTC))
+    _history(files.connection(), cursor, store, datetime(2026, 5, 22, 18, tzinfo=UTC))
+    assert ("fx_rate", "USD/2026-05-22") in store.rows
 
 
 def test_the_table_of_one_day_writes_its_date_in_words() -> None:

@@ -20,12 +20,11 @@ from sync.http import Answer, Client, wall_clock
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.ecb.mapping import map_file
 from sync.systems.ecb.settings import Settings
-from sync.systems.ecb.wire import ASKED_HEADER, BEFORE_HEADER, KNOWN_HEADER, digests, rates
+from sync.systems.ecb.wire import ASKED_HEADER, BEFORE_HEADER, KNOWN_HEADER, digests, is_day, rates
 
 DAILY = Stream("daily", (FxRate.entity,), Capabilities(incremental=True))
 HISTORY = Stream("history", (FxRate.entity,), Capabilities(incremental=True, snapshot=True))
 RECENT = timedelta(days=90)
-OVERLAP = timedelta(days=10)
 
 
 class EcbSource:
@@ -99,13 +98,12 @@ class EcbSource:
         # held to the present: what a wrong clock wrote must not hide what changes from now on
         known = {day: seen for day, seen in _held(cursor, "known").items() if day <= today.isoformat()}
         before = {code: told for code, told in _held(cursor, "before").items() if told[0] <= today.isoformat()}
-        name = self._settings.daily_file if stream == DAILY.name else self._history_name(known, today)
-        yield self._page(self._ask(name), name, known, before, now)
-
-    def _history_name(self, known: dict[str, Any], today: date) -> str:
-        """The ninety days while they reach back to what is known, else the whole history."""
-        reaches = bool(known) and date.fromisoformat(max(known)) >= today - RECENT + OVERLAP
-        return self._settings.recent_file if reaches else self._settings.history_file
+        name = self._settings.daily_file if stream == DAILY.name else self._settings.recent_file if known else self._settings.history_file
+        answer = self._ask(name)
+        if name == self._settings.recent_file and _begins(answer.body) > max(known):
+            name = self._settings.history_file  # the ninety days would leave a hole behind what is known
+            answer = self._ask(name)
+        yield self._page(answer, name, known, before, now)
 
     def _ask(self, name: str) -> Answer:
         """A file. TransientError when a page of HTML came in its place, as from a proxy that wants a login."""
@@ -129,17 +127,34 @@ class EcbSource:
                 return Page(answer.body, answer.content_type, None, name, headers)
             raise TransientError(f"{answer.place}: {error.detail}", connection=self._connection.name, status=answer.status) from error
         days = digests(found)
-        same = sorted(day for day, seen in days.items() if known.get(day) == seen)
+        # what is older than the digests that are kept was read with the whole history
+        oldest = min(known, default="")
+        same = sorted(day for day, seen in days.items() if (is_day(day) and day < oldest) or known.get(day) == seen)
         headers |= {KNOWN_HEADER: json.dumps(same), BEFORE_HEADER: json.dumps(_earlier(before, found))}
-        oldest = (now.astimezone(UTC).date() - RECENT).isoformat()
-        recent = {day: seen for day, seen in sorted({**known, **days}.items()) if day >= oldest}
-        moved = {"known": recent or {max(days): days[max(days)]}, "before": _last(before, found)} if days else None
+        today = now.astimezone(UTC).date().isoformat()
+        read = {day: seen for day, seen in days.items() if day <= today}  # a day to come was refused: it is still to be read
+        moved = {"known": _recent({**known, **read}), "before": _last(before, found)} if days else None
         return Page(answer.body, answer.content_type, moved, name, headers, complete_until=now)
 
 
 @lru_cache(maxsize=1)
 def _newest(path: Path, changed_ns: int) -> str:  # noqa: ARG001  (another stamp is another file)
     return str(rates(path.read_bytes())["day"].max())
+
+
+def _begins(body: bytes) -> str:
+    """The first day of a file; "" of one that can't be read, which is judged later."""
+    try:
+        return str(rates(body)["day"].min() or "")
+    except DataError:
+        return ""
+
+
+def _recent(known: dict[str, str]) -> dict[str, str]:
+    """The digests of the newest ninety days of what is known, whenever that was."""
+    days = [day for day in known if is_day(day)]
+    first = (date.fromisoformat(max(days)) - RECENT).isoformat() if days else ""
+    return {day: seen for day, seen in sorted(known.items()) if day >= first}
 
 
 def _held(cursor: Cursor | None, name: str) -> dict[str, Any]:

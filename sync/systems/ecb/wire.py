@@ -7,6 +7,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from datetime import date
 from xml.etree.ElementTree import Element  # noqa: S405  (the type only: parsing is defusedxml's)
 
 import polars as pl
@@ -38,6 +39,15 @@ def rates(body: bytes) -> pl.DataFrame:
         found = _table(body)
     # the table of one day writes its date in words, every other file as ISO 8601
     return found.with_columns(pl.coalesce(pl.col("day").str.to_date("%d %B %Y", strict=False).dt.to_string("%Y-%m-%d"), "day").alias("day"))
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is a day that exists, as the files write it."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) == len("2026-10-30")
 
 
 def digests(found: pl.DataFrame) -> dict[str, str]:
