@@ -289,9 +289,10 @@ def _values(rows: list[dict[str, Any]], name: str) -> list[Any]:
 
 
 def _text_series(column: str, values: Sequence[Any]) -> pl.Series:
-    kinds = set(map(type, values))
-    if kinds <= {str, Number, type(None)}:
+    try:
         return pl.Series(column, values, dtype=pl.String, strict=True)
+    except (TypeError, ValueError):  # not all are texts
+        kinds = set(map(type, values))
     if kinds <= {bool, type(None)}:
         return pl.Series(column, values, dtype=pl.Boolean, strict=True).cast(pl.String)
     return pl.Series(column, [_text(value) for value in values], dtype=pl.String, strict=True)
