@@ -13,7 +13,8 @@ from psycopg import sql
 
 from db.engine import Reading, Writing, driver
 
-_ROWS_PER_WRITE = 20_000
+_ROWS_PER_WRITE = 2_000
+"""So that Postgres reads some rows while the next are written down."""
 _MOMENT = "%Y-%m-%d %H:%M:%S%.6f+00:00"
 _SPECIAL = r"[\\\t\n\r]"
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
