@@ -353,6 +353,40 @@ def test_a_credit_note_is_settled_in_positive_amounts(books: Database) -> None:
     assert (store.live("invoice")["1"]["is_credit"], store.live("invoice")["1"]["status"]) == (True, "cleared")
 
 
+@pytest.mark.parametrize(
+    ("state", "left", "reconciled", "applied"),
+    [
+        ("posted", "100.00", None, []),
+        ("posted", "60.00", None, [(40, "2026-05-02")]),
+        ("paid", "0", day("2026-05-18"), [(100, "2026-05-18")]),
+    ],
+)
+def test_an_invoice_that_shows_no_more_than_its_sums(
+    books: Database, state: str, left: str, reconciled: Any, applied: list[tuple[int, str]]
+) -> None:
+    """Without its lines, as a bare search_read gives it, an invoice still says what was paid; the party may come with its fields."""
+    plain_record = {
+        "id": 1, "number": "R1", "state": state, "party.": {"id": 7, "code": "C7"}, "currency.": {"id": 1, "code": "EUR"},
+        "invoice_date": day("2026-05-02"), "total_amount": decimal("100.00"), "amount_to_pay": decimal(left), "reconciled": reconciled,
+        "payment_lines": [], "lines_to_pay": [6], "write_date": stamp(NOW - HOUR),
+    }  # fmt: skip
+    _put(books, plain_record)
+    store = Store()
+    _read(books, store)
+    assert store.rejects == []
+    assert store.live("invoice")["1"]["customer_key"] == "7"
+    assert [(int(row["amount"]), str(row["clearing_date"])) for row in store.live("payment_application").values()] == applied
+
+
+def test_a_user_who_may_not_ask_for_fields_may_yet_read(books: Database) -> None:
+    """Where the fields can't be asked for all are taken to be there, and the reading itself tells."""
+    _put(books, invoice(1, "5.00", NOW - HOUR))
+    books.odd["model.account.invoice.fields_get"] = lambda _params: Reply(b"<html>Forbidden</html>", 403, "text/html")
+    store = Store()
+    _read(books, store)
+    assert list(store.live("invoice")) == ["1"]
+
+
 def test_a_cancelled_invoice_was_paid_by_nobody(books: Database) -> None:
     """Its lines are reconciled against its cancellation, which is no payment."""
     own = _line(1001, debit="30.00") | _reconciled(4, "2026-05-30")

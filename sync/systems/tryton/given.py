@@ -53,7 +53,7 @@ class Given:
         return [
             *self.drift,
             required("source_key", "id"),
-            required("create_date"),
+            Rule("missing_field", "write_date", pl.col("changed_at").is_null(), "neither write_date nor create_date is a moment"),
             readable("create_date", "created", "bad_time"),
             readable("write_date", "written", "bad_time"),
         ]
@@ -73,3 +73,8 @@ def no_longer(rows: pl.DataFrame, entity: str) -> pl.DataFrame:
 
 def coded(column: str, codes: Mapping[str, str]) -> pl.Expr:
     return pl.col(column).replace_strict(codes, default=None, return_dtype=pl.String)
+
+
+def party() -> pl.Expr:
+    """The number of a record's party, asked for by itself or with fields of its own."""
+    return pl.coalesce(blank_to_null("party_id"), pl.when(pl.col("party").str.contains(r"^\d+$")).then(pl.col("party")))

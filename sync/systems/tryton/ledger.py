@@ -9,7 +9,7 @@ import polars as pl
 
 from sync.canonical.contracts import Invoice, OutgoingPayment, Payment, PaymentApplication
 from sync.ports import Mapped
-from sync.systems.tryton.given import ENVELOPE, Given, coded, no_longer
+from sync.systems.tryton.given import ENVELOPE, Given, coded, no_longer, party
 from sync.systems.tryton.settlement import Application, Unreadable, applications, due_date
 from sync.wire_frames import (
     ORDINAL,
@@ -32,7 +32,7 @@ _INCOMING = {"submitted": "pending", "approved": "pending", "processing": "pendi
 
 def invoices(given: Given) -> Mapped:
     fields = {
-        "number_text": "number", "state": "state", "party": "party", "currency": "currency.code", "invoice_date": "invoice_date",
+        "number_text": "number", "state": "state", "party": "party", "party_id": "party.id", "currency": "currency.code", "invoice_date": "invoice_date",
         "accounting_date": "accounting_date", "total_amount": "total_amount", "tax_amount": "tax_amount", "amount_to_pay": "amount_to_pay",
         "move": "move.number", "cancel_move": "cancel_move.number", "payment_reference": "customer_payment_reference",
         "country": "invoice_address.country.code",
@@ -45,7 +45,7 @@ def invoices(given: Given) -> Mapped:
     )
     frame = frame.with_columns(
         number=blank_to_null("number_text"),
-        customer_key=blank_to_null("party"),
+        customer_key=party(),
         country=blank_to_null("country"),
         issue_date=to_date("invoice_date"),
         posted_on=to_date("accounting_date"),
@@ -118,12 +118,12 @@ def _applied(invoices: pl.DataFrame, found: Mapping[int, Sequence[Application]])
 
 def receipts(given: Given) -> Mapped:
     fields = {
-        "move": "move.number", "said": "description", "used": "move_description_used", "party": "party", "credit": "credit",
+        "move": "move.number", "said": "description", "used": "move_description_used", "party": "party", "party_id": "party.id", "credit": "credit",
         "foreign": "amount_second_currency", "foreign_currency": "second_currency.code", "company_currency": "company.currency.code", "date": "date",
     }  # fmt: skip
     frame = given.frame(fields).with_columns(
         reference=pl.coalesce(blank_to_null("said"), blank_to_null("used"), blank_to_null("move")),
-        customer_key=blank_to_null("party"),
+        customer_key=party(),
         value_date=to_date("date"),
         amount=pl.when(pl.col("foreign_currency").is_not_null()).then(to_amount("foreign").abs()).otherwise(to_amount("credit")),
         currency=pl.coalesce(blank_to_null("foreign_currency"), blank_to_null("company_currency")),
@@ -145,7 +145,7 @@ def receipts(given: Given) -> Mapped:
 def payments(given: Given) -> Mapped:
     """Orders to pay are outgoing payments. What we collect ourselves is a payment of the customer until it succeeds: then the ledger has it."""
     fields = {
-        "number": "number", "kind": "kind", "state": "state", "party": "party.id", "payee": "party.name", "amount_text": "amount",
+        "number": "number", "kind": "kind", "state": "state", "party": "party", "party_id": "party.id", "payee": "party.name", "amount_text": "amount",
         "currency": "currency.code", "date": "date", "reference": "reference", "submitter": "submitted_by.rec_name", "approver": "approved_by",
     }  # fmt: skip
     frame = given.frame(fields).with_columns(
@@ -156,7 +156,7 @@ def payments(given: Given) -> Mapped:
         requester=blank_to_null("submitter"),
         approvals=pl.col("approver").is_not_null().cast(pl.Int64),
         reference=pl.coalesce(blank_to_null("reference"), blank_to_null("number")),
-        customer_key=blank_to_null("party"),
+        customer_key=party(),
     )
     rules = [
         *given.base_rules(),

@@ -33,9 +33,9 @@ def map_page(reading: Reading, page: Page, settings: Settings) -> Mapped:
     raw = decode(split(page.body, "result").records)
     asked = [name for name in page.headers.get(FIELDS_HEADER, "").split(",") if name]
     rows = plain_rows(raw)
-    names = list(dict.fromkeys(root(name) for name in asked))
-    plain_names = [name for name in names if not any(field.startswith(f"{name}.") for field in asked)]
-    given = Given(rows, drifted(rows, ["id", *plain_names], ["id", *names]), kinds_seen(raw), settings)
+    needed = list(dict.fromkeys(root(name) for name in reading.wanted))
+    single = [name for name in dict.fromkeys(map(root, asked)) if name != "party" and not any(f.startswith(f"{name}.") for f in asked)]
+    given = Given(rows, drifted(rows, ["id", *single], ["id", *needed]), kinds_seen(raw), settings)
     return _MAPPINGS[reading.stream](given)
 
 

@@ -33,6 +33,8 @@ class Unreadable(ValueError):
 def applications(invoice: Mapping[str, Any]) -> list[Application]:
     """Every application that this invoice has or may have had. `invoice`: its record with plain values. Raises Unreadable."""
     key = str(_number(invoice, "id"))
+    if not _has_lines(invoice):
+        return [_by_total(invoice)]
     owed = _lines(invoice, "lines_to_pay")
     if invoice.get("state") == "cancelled":
         return [*(Application(f"{key}/{line['id']}", ZERO) for line in owed), Application(f"{key}/{PART}", ZERO)]
@@ -42,10 +44,26 @@ def applications(invoice: Mapping[str, Any]) -> list[Application]:
 
 def due_date(invoice: Mapping[str, Any]) -> str | None:
     """The day on which the next unpaid line falls due, the last day of all once all are paid; ISO."""
+    if not _has_lines(invoice):
+        return None
     lines = _lines(invoice, "lines_to_pay")
     days = [str(line["maturity_date"]) for line in lines if line.get("maturity_date")]
     open_days = [str(line["maturity_date"]) for line in lines if line.get("maturity_date") and not line.get("reconciliation")]
     return min(open_days, default=None) or max(days, default=None)
+
+
+def _has_lines(invoice: Mapping[str, Any]) -> bool:
+    """Whether the invoice brings its lines along, and not their numbers only or nothing."""
+    lines = invoice.get("lines_to_pay")
+    return bool(lines) and not (isinstance(lines, list) and all(type(line) is int for line in lines))
+
+
+def _by_total(invoice: Mapping[str, Any]) -> Application:
+    """What has been paid of an invoice whose lines are not shown: its total less what is open, as one."""
+    key = f"{invoice['id']}/{PART}"
+    paid = (_amount(invoice, "total_amount") - _amount(invoice, "amount_to_pay")) * _sign(invoice)
+    settled = invoice.get("state") in ("posted", "paid")
+    return Application(key, max(paid, ZERO) if settled else ZERO, str(invoice["reconciled"]) if invoice.get("reconciled") else None)
 
 
 def _part(invoice: Mapping[str, Any], owed: Sequence[Mapping[str, Any]]) -> tuple[Application, dict[int | None, Decimal]]:

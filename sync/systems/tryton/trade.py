@@ -6,7 +6,7 @@ import polars as pl
 
 from sync.canonical.contracts import CreditLimit, Customer, Opportunity, Quote, SalesOrder
 from sync.ports import Mapped
-from sync.systems.tryton.given import ENVELOPE, Given, coded, no_longer
+from sync.systems.tryton.given import ENVELOPE, Given, coded, no_longer, party
 from sync.wire_frames import (
     ORDINAL,
     Rows,
@@ -80,13 +80,13 @@ def _countries(rows: Rows) -> list[str | None]:
 def sales(given: Given) -> Mapped:
     """A sale is a quote from the beginning, and an order once it is confirmed."""
     fields = {
-        "number_text": "number", "reference": "reference", "state": "state", "party": "party", "currency": "currency.code",
+        "number_text": "number", "reference": "reference", "state": "state", "party": "party", "party_id": "party.id", "currency": "currency.code",
         "value_text": "untaxed_amount", "sale_date": "sale_date", "shipping_date": "shipping_date", "shipment_state": "shipment_state",
         "invoice_state": "invoice_state", "expires": "quotation_expire", "origin": "origin",
     }  # fmt: skip
     frame = given.frame(fields).with_columns(
         number=pl.coalesce(blank_to_null("number_text"), pl.format("draft {}", "id")),
-        customer_key=blank_to_null("party"),
+        customer_key=party(),
         net_value=to_amount("value_text"),
         order_date=to_date("sale_date"),
         requested_delivery=to_date("shipping_date"),
@@ -133,14 +133,14 @@ def sales(given: Given) -> Mapped:
 
 def opportunities(given: Given) -> Mapped:
     fields = {
-        "number": "number", "said": "description", "party": "party", "state": "state", "amount_text": "amount", "currency_text": "currency.code",
+        "number": "number", "said": "description", "party": "party", "party_id": "party.id", "state": "state", "amount_text": "amount", "currency_text": "currency.code",
         "end_date": "end_date", "share": "conversion_probability",
     }  # fmt: skip
     frame = (
         given.frame(fields)
         .with_columns(
             name=pl.coalesce(blank_to_null("said"), blank_to_null("number")),
-            customer_key=blank_to_null("party"),
+            customer_key=party(),
             stage=blank_to_null("state"),
             amount=to_amount("amount_text"),
             currency=blank_to_null("currency_text"),

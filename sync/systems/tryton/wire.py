@@ -95,9 +95,9 @@ def _parties(settings: Settings) -> Reading:
 def _receipts(settings: Settings) -> Reading:
     return Reading(
         "receipts", "account.move.line", ("payment",),
-        ("credit", "date", "party", "move.number", "company.party.name", "company.currency.code", "amount_second_currency",
-         "second_currency.code"),
-        ("description", "move_description_used"),
+        ("credit", "date", "party"),
+        ("move.number", "company.party.name", "company.currency.code", "amount_second_currency", "second_currency.code", "description",
+         "move_description_used"),
         (("account.type.receivable", "=", True), ("move.state", "=", "posted"), ("credit", ">", 0),
          ("move.journal.type", "in", list(settings.receipt_journals))),
     )  # fmt: skip
@@ -106,29 +106,30 @@ def _receipts(settings: Settings) -> Reading:
 _PLAIN = (
     Reading(
         "sales", "sale.sale", ("sales_order", "quote"),
-        ("number", "state", "party", "currency.code", "untaxed_amount", "sale_date", "company.party.name", "invoice_state"),
-        ("reference", "shipment_state", "shipping_date", "quotation_expire", "origin"),
+        ("number", "state", "party", "currency.code", "untaxed_amount"),
+        ("sale_date", "company.party.name", "invoice_state", "reference", "shipment_state", "shipping_date", "quotation_expire", "origin"),
     ),
     Reading(
         "invoices", "account.invoice", ("invoice", "payment_application"),
-        ("number", "state", "party", "currency.code", "company.party.name", "company.currency.code", "invoice_date", "total_amount",
-         "tax_amount", "amount_to_pay", *(f"lines_to_pay.{name}" for name in (*_LINE, "maturity_date")), "lines_to_pay.reconciliation.date",
-         *(f"payment_lines.{name}" for name in (*_LINE, "date"))),
-        ("accounting_date", "move.number", "cancel_move.number", "customer_payment_reference", "invoice_address.country.code",
-         "sales.number", *(f"reconciliation_lines.{name}" for name in ("debit", "credit", "reconciliation"))),
+        ("number", "state", "party", "currency.code", "invoice_date", "total_amount", "amount_to_pay"),
+        ("tax_amount", "company.party.name", "company.currency.code", "reconciled", "accounting_date", "move.number", "cancel_move.number",
+         "customer_payment_reference", "invoice_address.country.code", "sales.number",
+         *(f"lines_to_pay.{name}" for name in (*_LINE, "maturity_date")), "lines_to_pay.reconciliation.date",
+         *(f"payment_lines.{name}" for name in (*_LINE, "date")),
+         *(f"reconciliation_lines.{name}" for name in ("debit", "credit", "reconciliation"))),
         (("type", "=", "out"), ("state", "in", ["posted", "paid", "cancelled"]), ("number", "!=", None)),
         ("move.lines.write_date", "additional_moves.lines.write_date", "payment_lines.write_date", "payment_lines.create_date"),
     ),
     Reading(
         "payments", "account.payment", ("outgoing_payment", "payment"),
-        ("number", "kind", "state", "party", "party.name", "amount", "currency.code", "date", "company.party.name"),
-        ("reference", "submitted_by.rec_name", "approved_by"),
+        ("number", "kind", "state", "party.name", "amount", "currency.code"),
+        ("date", "company.party.name", "reference", "submitted_by.rec_name", "approved_by"),
         (("state", "!=", "draft"),),
     ),
     Reading(
         "opportunities", "sale.opportunity", ("opportunity",),
-        ("number", "party", "state", "amount", "currency.code", "company.party.name"),
-        ("description", "end_date", "conversion_probability"),
+        ("number", "party", "state", "amount", "currency.code"),
+        ("company.party.name", "description", "end_date", "conversion_probability"),
     ),
 )  # fmt: skip
 
