@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from sync.http import Answer
@@ -33,26 +33,15 @@ class Csrf:
         answer = self._session.send("GET", f"{self._session.address.root(service)}/", headers=headers, expect="any", accept=(404, 405))
         return self.keep(service, answer) or ""
 
-    def send(
-        self,
-        method: Literal["POST", "PATCH"],
-        service: str,
-        path: str,
-        content: bytes,
-        headers: Mapping[str, str],
-        *,
-        params: Mapping[str, str] | None = None,
-        accept: Container[int] = (),
-        write: bool = False,
-    ) -> Answer:
-        """A request with the service's token; one that is no longer accepted is fetched once more: nothing was done by then.
+    def ask(self, service: str, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """A POST that only reads, with the service's token; one that is no longer accepted is fetched once more.
 
         Raises CsrfRequired when the new one is not accepted either.
         """
         try:
-            return self.send_once(method, service, path, content, headers, params=params, accept=accept, write=write)
+            return self.send_once("POST", service, path, content, headers, write=False)
         except CsrfRequired:
-            return self.send_once(method, service, path, content, headers, params=params, accept=accept, write=write)
+            return self.send_once("POST", service, path, content, headers, write=False)
 
     def send_once(
         self,
@@ -63,16 +52,13 @@ class Csrf:
         headers: Mapping[str, str],
         *,
         params: Mapping[str, str] | None = None,
-        accept: Container[int] = (),
         write: bool = True,
     ) -> Answer:
         """A request with the service's token, fetched where there is none. A refused one is forgotten: CsrfRequired, nothing was done."""
         token = self._tokens.get(service) or self.fetch(service)
         protected = {**headers, **({"X-CSRF-Token": token} if token else {})}
         try:
-            return self._session.send(
-                method, path, params=params, headers=protected, content=content, expect="any", accept=accept, write=write
-            )
+            return self._session.send(method, path, params=params, headers=protected, content=content, expect="any", write=write)
         except CsrfRequired:
             self._tokens.pop(service, None)
             raise

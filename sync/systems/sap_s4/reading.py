@@ -23,6 +23,8 @@ BATCH_FROM = 3
 """So many reads and more go as one $batch: the first one costs a token too."""
 BATCH_MAX = 40
 NOT_IMPLEMENTED = 501
+CONDITION_CHARS = 3_000
+"""Of a condition before it is quoted for an address, of which hosts take some 8,000 in all."""
 _NO_BATCH: set[tuple[str, str]] = set()
 """(connection, service) of hosts that have refused a $batch: this process does not try again."""
 
@@ -76,7 +78,7 @@ class Reader:
     ) -> Iterator[Got]:
         """The records that fulfil any of the conditions, and `where` beside; some conditions in each request."""
         order = key or entity_set.needed[0]
-        parts = [" or ".join(conditions[first : first + together]) for first in range(0, len(conditions), together)]
+        parts = [" or ".join(part) for part in _parted(conditions, together)]
         for got in self.read_all([Query(entity_set, order, lambda _: None, where, part) for part in parts]):
             yield from got
 
@@ -167,7 +169,7 @@ class Reader:
         boundary = f"batch_{secrets.token_hex(12)}"
         headers = {"Content-Type": f"multipart/mixed;boundary={boundary}", "Accept": "multipart/mixed"}
         try:
-            answer = self._csrf.send("POST", service, f"{root}/$batch", batch.write(targets, dialect.accept, boundary), headers)
+            answer = self._csrf.ask(service, f"{root}/$batch", batch.write(targets, dialect.accept, boundary), headers)
             parts = batch.read(answer.headers.get("content-type", ""), answer.body)
             if len(parts) != len(queries):
                 raise TransientError(f"{answer.place}: {len(parts)} answers to {len(queries)} questions")
@@ -202,6 +204,18 @@ class Reader:
         if skip:
             params["$skip"] = str(skip)
         return params
+
+
+def _parted(conditions: Sequence[str], together: int) -> Iterator[list[str]]:
+    """The conditions in groups that fit into an address: so many and no more, and not longer than hosts take."""
+    part: list[str] = []
+    for condition in conditions:
+        if part and (len(part) >= together or sum(map(len, part)) + len(condition) > CONDITION_CHARS):
+            yield part
+            part = []
+        part.append(condition)
+    if part:
+        yield part
 
 
 def _believed(part: batch.Part) -> Got | None:
