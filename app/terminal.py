@@ -49,7 +49,7 @@ def show(value: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def table(rows: Sequence[Any]) -> str:
-    """Rows (mappings or dataclasses) as aligned columns."""
+    """Rows (mappings or dataclasses) as aligned columns; what stands last, mostly words, is never cut."""
     plain = [asdict(row) if is_dataclass(row) and not isinstance(row, type) else row for row in rows]
     if not plain:
         return "  (none)"
@@ -58,7 +58,8 @@ def table(rows: Sequence[Any]) -> str:
     heads = [key for key in plain[0] if not isinstance(plain[0][key], dict)]
     lines = [heads, *[[_cell(row.get(head)) for head in heads] for row in plain]]
     widths = [min(max(len(line[i]) for line in lines), 60) for i in range(len(heads))]
-    return "\n".join("  " + "  ".join(cell[:60].ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    rows_of_text = [[*(cell[:60].ljust(width) for cell, width in zip(line[:-1], widths[:-1], strict=True)), *line[-1:]] for line in lines]
+    return "\n".join("  " + "  ".join(cells).rstrip() for cells in rows_of_text)
 
 
 def _cell(value: Any) -> str:

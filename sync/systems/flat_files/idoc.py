@@ -42,7 +42,19 @@ class Idoc:
         return (control.fields.get("DOCNUM") if control else None) or "without a number"
 
 
-def value(path: Path, scopes: Iterable[Segment]) -> str | None:
+Index = Mapping[str, Sequence[Segment]]
+"""Name -> the segments of that name in a scope, in the order of the file."""
+
+
+def index(scope: Segment) -> Index:
+    """The segments of `scope`, itself among them, by name."""
+    found: dict[str, list[Segment]] = {}
+    for segment in scope.below():
+        found.setdefault(segment.name, []).append(segment)
+    return found
+
+
+def value(path: Path, scopes: Iterable[Index]) -> str | None:
     """The field's text in the first of `scopes` that has it; None where none has."""
     for scope in scopes:
         found = _value(path.steps, path.field, scope)
@@ -51,17 +63,13 @@ def value(path: Path, scopes: Iterable[Segment]) -> str | None:
     return None
 
 
-def _value(steps: Sequence[Step], name: str, scope: Segment) -> str | None:
-    for segment in scope.below():
-        if _fits(steps[0], segment):
-            found = segment.fields.get(name) if len(steps) == 1 else _value(steps[1:], name, segment)
+def _value(steps: Sequence[Step], name: str, scope: Index) -> str | None:
+    for segment in scope.get(steps[0].name, ()):
+        if all(segment.fields.get(test) == wanted for test, wanted in steps[0].tests):
+            found = segment.fields.get(name) if len(steps) == 1 else _value(steps[1:], name, index(segment))
             if found:
                 return found
     return None
-
-
-def _fits(step: Step, segment: Segment) -> bool:
-    return segment.name == step.name and all(segment.fields.get(name) == wanted for name, wanted in step.tests)
 
 
 def table(idocs: Iterable[Idoc], kind: FileKind) -> Table:
@@ -71,11 +79,12 @@ def table(idocs: Iterable[Idoc], kind: FileKind) -> Table:
     broken: list[tuple[int, str, str]] = []
     seen: dict[str, None] = {}
     for idoc in idocs:
-        seen.update((f"{one.name}.{name}", None) for one in idoc.root.below() for name in one.fields)
+        whole = index(idoc.root)
+        seen.update((f"{name}.{field}", None) for name, segments in whole.items() for one in segments for field in one.fields)
         if idoc.wrong is not None:
             broken.append((len(rows) + len(broken), f"IDoc {idoc.number}", idoc.wrong))
             continue
-        each = [one for one in idoc.root.below() if one.name == kind.each] if kind.each else [idoc.root]
-        rows += [{name: value(path, (one, idoc.root)) for name, path in paths.items()} for one in each]
+        scopes = [(index(one), whole) for one in whole.get(kind.each, ())] if kind.each else [(whole,)]
+        rows += [{name: value(path, scope) for name, path in paths.items()} for scope in scopes]
     records = of_rows(rows, kind, seen, broken)
     return Table(records.lines, broken_frame(broken), records.records, records.names)

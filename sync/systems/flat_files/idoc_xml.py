@@ -25,18 +25,17 @@ def table(plain: bytes, kind: FileKind) -> Table:
 def _idocs(plain: bytes, kind: FileKind) -> Iterator[Idoc]:
     found = 0
     try:
-        events = etree.iterparse(
-            io.BytesIO(plain), events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        parser = etree.iterparse(
+            io.BytesIO(plain), events=("end",), tag="{*}IDOC", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
         )
-        for place, (event, element) in enumerate(events):
-            if place == 0 and element.getroottree().docinfo.doctype:
+        for _, element in parser:
+            if not found and element.getroottree().docinfo.doctype:
                 raise unreadable("the file has a DOCTYPE, which no IDoc has")
-            if event == "end" and _name(element) == "IDOC":
-                found += 1
-                yield _idoc(element)
-                element.clear()
-                while element.getprevious() is not None:
-                    del element.getparent()[0]
+            found += 1
+            yield _idoc(element)
+            element.clear()
+            while element.getprevious() is not None:
+                del element.getparent()[0]
     except etree.XMLSyntaxError as error:
         if not (kind.salvage and found):
             raise unreadable(f"the file is no whole XML: {error.msg}", line=error.lineno) from error

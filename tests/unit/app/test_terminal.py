@@ -29,3 +29,9 @@ def test_a_date_means_its_end_and_a_naive_time_is_refused() -> None:
 def test_a_table_lines_its_columns_up() -> None:
     """Every column is as wide as its widest cell."""
     assert table([{"a": "x", "b": 1}, {"a": "long", "b": 22}]) == "  a     b\n  x     1\n  long  22"
+
+
+def test_words_at_the_end_of_a_line_are_never_cut() -> None:
+    """What is missing is said to its end; columns before the last stay narrow."""
+    [_, line] = table([{"what": "w" * 80, "words": "because " * 20}]).split("\n")
+    assert line == f"  {'w' * 60}  {('because ' * 20).rstrip()}"
