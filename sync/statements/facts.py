@@ -114,9 +114,11 @@ def _balances(
             kind = BALANCE_TYPES.get(balance.code)
             if kind == "closing_booked" and statement.kind == "report":
                 kind = "intraday"  # a day that is not over has no closing balance
+            if kind is None:
+                continue  # a balance for information, or one that only the arithmetic needs
             amount, day = signed(balance, statement), day_of(balance.date, statement)
             key = f"{statement.account}|{kind}|{day}" + ("" if balance.currency == one.currency else f"|{balance.currency}")
-            if kind is None or key in taken:
+            if key in taken:
                 continue
             taken.add(key)
             value = {"account": statement.account, "balance_type": kind, "as_of_date": day, "amount": amount, "currency": balance.currency}

@@ -16,7 +16,7 @@ _KNOWN = frozenset(
     ["20", "21", "25", "25P", "28", "28C", "60F", "60M", "61", "86", "62F", "62M", "64", "65", "34F", "13", "13D", "90C", "90D", "NS"]
 )
 
-_END = re.compile(r"^\s*-(\}.*|[A-Z]{3})?\s*$")
+_END = re.compile(r"\s*-(\}.*|XXX)?\s*$")
 _FRAME = "".join(map(chr, (1, 2, 3, 4, 32)))
 _FOREIGN = re.compile(r"\s*(<\?xml|<([\w.-]+:)?Document\b|01,[^,]*,[^,]*,\d{6})")
 _BLOCK = re.compile(r"\{[1235S]:(?:[^{}]|\{[^{}]*\})*\}")
@@ -50,40 +50,42 @@ def read(body: bytes, sink: Sink) -> None:
 def _fields(text: Iterable[str]) -> Iterator[_Field | None]:
     """The fields in their order; None where a message ends. What stands between messages is left out."""
     current: _Field | None = None
+    for plain in _inner(text):
+        found = None if plain is None else _TAG.match(plain)
+        # In a text a line may begin like a field: only a tag that we know ends it.
+        begins = found is not None and (found[1] in _KNOWN or current is None or current.tag not in ("86", "61"))
+        if current is not None and (plain is None or begins):
+            yield current
+            current = None
+        if plain is None:
+            yield None
+        elif found is not None and begins:
+            current = _Field(found[1], [found[2]])
+        elif current is not None:
+            current.lines.append(plain)
+    if current is not None:
+        yield current
+
+
+def _inner(text: Iterable[str]) -> Iterator[str | None]:
+    """The lines without SWIFT's envelope and what frames it; None where a message ends. Refuses a file of another format behind them."""
     for raw in text:
         if _FOREIGN.match(raw):
             refuse("file_unreadable", "a file of another format follows the messages: the file is mixed", line=raw[:80])
-        line_ = raw.strip(_FRAME) if raw[:1] in _FRAME or raw[-1:] in _FRAME[:4] else raw
-        if "{" in line_ and (line_.startswith("{") or "{4:" in line_):
-            line_, opened = _unwrapped(line_)
+        plain = raw.strip(_FRAME) if raw[:1] in _FRAME or raw[-1:] in _FRAME[:4] else raw
+        if plain.startswith("{") or "{4:" in plain:
+            plain, opened = _unwrapped(plain)
             if opened:
-                if current is not None:
-                    yield current
-                current = None
                 yield None
-            if not line_:
+            if not plain:
                 continue
-        if _END.match(line_) and line_.strip():
-            if current is not None:
-                yield current
-            current = None
+        if _END.match(plain):
             yield None
             continue
-        rest, ended = (line_.rpartition("-}")[0], True) if line_.startswith(":") and "-}" in line_ else (line_, False)
-        found = _TAG.match(rest)
-        if found and (found[1] in _KNOWN or current is None or current.tag not in ("86", "61")):
-            if current is not None:
-                yield current
-            current = _Field(found[1], [found[2]])
-        elif current is not None:
-            current.lines.append(rest)
-        if ended:
-            if current is not None:
-                yield current
-            current = None
+        inner, end, _ = plain.rpartition("-}") if plain.startswith(":") else ("", "", "")
+        yield inner if end else plain
+        if end:
             yield None
-    if current is not None:
-        yield current
 
 
 def _unwrapped(line_: str) -> tuple[str, bool]:
