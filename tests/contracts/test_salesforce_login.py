@@ -17,6 +17,7 @@ from joserfc.jwk import RSAKey
 
 from sync.connections import ConfigError, Connection
 from sync.errors import AuthError, QuotaError, SourceError, TransientError
+from sync.ports import Page
 from sync.systems.salesforce import make_source
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer, reply_json
 from tests.contracts.test_salesforce import LANDSCAPE
@@ -245,3 +246,33 @@ def test_every_odd_answer_is_an_error_of_ours(org: Org, reply: Reply, kind: type
     org.refusing = [reply] * 3
     with pytest.raises(kind):
         pull(org.connection())
+
+
+@pytest.mark.parametrize(
+    ("said", "currency"),
+    [
+        (reply_json({"totalSize": 1, "done": True, "records": [{"DefaultCurrencyIsoCode": "CHF"}]}), "CHF"),
+        (reply_json({"totalSize": 0, "done": True, "records": []}), None),
+        (reply_json([{"errorCode": "INVALID_FIELD", "message": "No such column"}], 400), None),
+        (reply_json({"totalSize": 1, "done": True, "records": [{"DefaultCurrencyIsoCode": "Swiss francs"}]}), None),
+    ],
+)
+def test_an_org_of_one_currency_is_asked_which(org: Org, said: Reply, currency: str | None) -> None:
+    """Without CurrencyIsoCode the organization's currency stands for it, where it says one; the connection's own word comes first."""
+    from tests.contracts.suite import NOW
+
+    def between(asked: Asked, answer: Any) -> Reply:
+        if "FROM Organization" in asked.query.get("q", ""):
+            return said
+        if asked.path.endswith("/describe"):
+            names = ("Id", "SystemModstamp", "IsDeleted", "AccountId", "StageName", "CloseDate", "Amount")
+            return reply_json({"fields": [{"name": name} for name in names]})
+        return answer()  # type: ignore[no-any-return]
+
+    org.server.between = between
+    for configured, expected in ((None, currency), ("JPY", "JPY")):
+        connection = org.connection(currency=configured)
+        with closing(make_source(connection, LANDSCAPE)) as source:
+            (page,) = source.pull("opportunities", None, now=NOW)
+            assert isinstance(page, Page)
+            assert page.headers.get("x-tidegate-currency") == expected

@@ -66,7 +66,8 @@ class Schema:
         except DataError as error:
             error.connection = self._connection.name
             raise
-        currency = None if "CurrencyIsoCode" in visible else self.currency()
+        needed = "CurrencyIsoCode" in reading.wanted and "CurrencyIsoCode" not in visible
+        currency = self.currency() if needed else None
         formulas = tuple(name for name in fields if visible.get(name, {}).get("calculated") is True)
         chosen = Chosen(fields, kinds_of(fields, visible), formulas, currency)
         self._chosen[reading.stream] = chosen

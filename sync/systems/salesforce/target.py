@@ -20,6 +20,9 @@ from sync.systems.salesforce.settings import Settings
 from sync.systems.salesforce.wire import quoted
 
 LOCKED_PAUSE_SECONDS = 1.0
+NUMBERS_MAX = 100
+"""So many numbers fit into one address, however long they are."""
+
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -71,7 +74,7 @@ class SalesforceTarget:
         outcomes: dict[str, Receipt | SourceError] = {}
         updates: dict[str, Update] = {}
         for order in orders:
-            held = found.get(str(order.payload["customer_number"]), [])
+            held = found.get(str(order.payload["customer_number"]).lower(), [])
             try:
                 update = self._update(order, held)
             except SourceError as error:
@@ -93,14 +96,16 @@ class SalesforceTarget:
         self._session.close()
 
     def _held_by_number(self, orders: Sequence[Order]) -> dict[str, list[Mapping[str, Any]]]:
-        """What the accounts with the orders' numbers hold, by number."""
+        """What the accounts with the orders' numbers hold, by number in lower case: the org's texts are compared without case."""
         names = self._names
         numbers = list(dict.fromkeys(str(order.payload["customer_number"]) for order in orders))
         wanted = ", ".join([*self._wanted(), names.erp_number])
-        listed = ", ".join(quoted(number) for number in numbers)
         found: dict[str, list[Mapping[str, Any]]] = {}
-        for record in self._session.query(f"SELECT {wanted} FROM Account WHERE {names.erp_number} IN ({listed})"):
-            found.setdefault(str(record.get(names.erp_number)), []).append(record)
+        for at in range(0, len(numbers), NUMBERS_MAX):
+            listed = ", ".join(quoted(number) for number in numbers[at : at + NUMBERS_MAX])
+            for record in self._session.query(f"SELECT {wanted} FROM Account WHERE {names.erp_number} IN ({listed})"):
+                if isinstance(record.get("Id"), str):
+                    found.setdefault(str(record.get(names.erp_number)).lower(), []).append(record)
         return found
 
     def _update(self, order: Order, held: Sequence[Mapping[str, Any]]) -> Update | Receipt:
