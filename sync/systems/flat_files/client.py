@@ -91,14 +91,21 @@ class FlatFiles:
         stuck: PermanentError | None = None
         for dropped in complete:
             name = dropped.file.name
-            digest = self._intake.digest(dropped, kind)
-            known = digest is not None and memory.took(name, digest)
-            content = self._intake.read(dropped, kind) if digest is not None and not (known and not self._drop.archive) else None
+            period, sequence = (each or 0 for each in wire.numbering(name, {}, kind))
+            if kind.header is None and memory.is_new(name, period, sequence):
+                fresh.append(((period, sequence, name), dropped))
+                continue
+            told = self._intake.told(dropped)
+            if told is not None and memory.took(name, told) and not self._drop.archive:
+                continue
+            content = self._intake.read(dropped, kind)
             if content is None:
                 continue
             period, sequence = (each or 0 for each in _numbers(name, content.body, kind))
-            if not (known or memory.took_as(period, sequence, content.digest)):
+            if not (memory.took(name, content.digest) or memory.took_as(period, sequence, content.digest)):
                 fresh.append(((period, sequence, name), dropped))
+                continue
+            if not self._drop.archive:
                 continue
             try:
                 self._tidy(kind, dropped, content, now)

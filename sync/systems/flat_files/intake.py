@@ -17,6 +17,9 @@ MANIFEST_BYTES_MAX = 1 << 20
 TELLING_SECONDS = 2.5
 """A file server stamps whole seconds: only of a file that was seen the same this long before it was read does the stamp tell a change."""
 
+OLD_SECONDS = 900
+"""Or one whose stamp is older than any server's clock is likely to be off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -63,28 +66,33 @@ class Intake:
                 return None
             manifest = told.decode("utf-8", errors="replace")
         digest = _digest_of(body, dropped.file)
-        if dropped.place.own_clock or self._tick() - state.since >= TELLING_SECONDS:
+        rested = self._tick() - state.since >= TELLING_SECONDS or time.time() - dropped.file.changed / 1e9 >= OLD_SECONDS
+        if dropped.place.own_clock or rested:
             state.digest = digest
         self._pulled[dropped.file.name] = dropped
         return Content(body, digest, manifest, dropped.file.size if len(body) != dropped.file.size else None)
 
-    def digest(self, dropped: Dropped, kind: FileKind) -> str | None:
-        """The SHA-256 of the file, read again only when its state does not tell; None while it changes."""
-        known = self._state(dropped).digest
-        if known is not None:
-            return known
-        content = self.read(dropped, kind)
-        return None if content is None else content.digest
+    def told(self, dropped: Dropped) -> str | None:
+        """The SHA-256 of the file, where its state tells that it is the one that was read before; else None."""
+        return self._state(dropped).digest
 
     def settle(self, name: str, digest: str | None, kind: FileKind, *, accepted: bool, reason: str | None) -> None:
         """Files away the file called `name` if it still has this digest; one that lies in no folder of ours is left alone."""
         dropped = self._pulled.pop(name, None)
         if dropped is None or not dropped.place.still(dropped.file):
             dropped = self._arrivals.find(name, kind.signs())
-        if dropped is not None and self.digest(dropped, kind) == digest:
+        if dropped is not None and self._digest(dropped, kind) == digest:
             self._arrivals.settle(dropped, accepted=accepted, reason=reason)
             self._states.pop(_path(dropped), None)
             self._pulled.pop(name, None)
+
+    def _digest(self, dropped: Dropped, kind: FileKind) -> str | None:
+        """The SHA-256 of the file, read again when its state does not tell; None while it changes."""
+        known = self.told(dropped)
+        if known is not None:
+            return known
+        content = self.read(dropped, kind)
+        return None if content is None else content.digest
 
     def _state(self, dropped: Dropped) -> _State:
         """What is known of the file as it was seen just now."""

@@ -39,6 +39,10 @@ class Memory:
         """Whether a file of this name was taken."""
         return any(entry[0] == name for entry in self._entries)
 
+    def is_new(self, name: str, period: int, sequence: int) -> bool:
+        """Whether neither a file of this name nor one of this place in the series was taken: then nothing of it is known, whatever it holds."""
+        return not any(entry[0] == name or (sequence and (entry[2], entry[3]) == (period, sequence)) for entry in self._entries)
+
     def took(self, name: str, digest: str) -> bool:
         """Whether exactly this file was taken before, under this name."""
         return any(entry[0] == name and entry[1] == digest for entry in self._entries)
