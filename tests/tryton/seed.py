@@ -1,4 +1,5 @@
-"""A small company's books, made once over JSON-RPC: accounts, a year, customers with limits, sales, invoices and what was paid on them.
+"""A small company's books, made once over JSON-RPC: accounts, years, customers with limits, sales and their invoices in two currencies.
+What is paid on them is each test's own.
 
 Invoices are posted in the order of their dates, since the ERP refuses a number that goes back in time.
 """
@@ -116,7 +117,7 @@ def _parties(books: Books) -> None:
 
 
 def _trade(books: Books) -> None:
-    """Eight sales, six of them invoiced: two open, one paid in part, one in instalments, one paid, one in dollars; two opportunities."""
+    """Eight sales; six are invoiced, two of those in dollars and one in halves, and two are drafts."""
     first = books.today - timedelta(days=90)
     sold = (
         ("Alster Werke", "EUR", 3, "30 days"),
