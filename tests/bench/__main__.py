@@ -53,6 +53,7 @@ def main() -> int:
             server.release()
     for note in notes:
         print(f"note: {note}")
+    print(_verdict(found))
     if not asked.only:
         _write(found, notes, asked)
     return 0
@@ -76,6 +77,17 @@ def _row(line: Ratio) -> str:
     spread = f"[{min(line.values):.2f}-{max(line.values):.2f}]"
     rate = "" if line.rate is None else f"  ({line.rate:,.0f} {line.unit})"
     return f"{line.case:34} {line.ours} / {line.theirs}: {line.median:.2f}x {spread} n={len(line.values)}{bound}{rate}"
+
+
+def _verdict(found: list[Ratio]) -> str:
+    """How many goals are met, and by how much each other one is missed."""
+    goals = [line for line in found if line.goal is not None]
+    missed = [
+        f"  {line.case}, {line.ours} / {line.theirs}: {line.median:.2f} where {'at most' if line.at_most else 'at least'} {line.goal:g} is the goal"
+        for line in goals
+        if not line.met
+    ]
+    return "\n".join([f"goals met: {len(goals) - len(missed)} of {len(goals)}", *missed])
 
 
 def _write(found: list[Ratio], notes: list[str], asked: argparse.Namespace) -> None:

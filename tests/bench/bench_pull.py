@@ -98,7 +98,7 @@ def _slow_host(bench: Bench, ours: Callable[[], float], host: str) -> Iterator[R
             _latency(host, 0)
 
     found = rounds(min(bench.rounds, DLT_ROUNDS), {"slow": waiting, "quick": ours})
-    yield Ratio(f"5 pull, {LATENCY_MS} ms of latency", "slow host", "quick host", faster(found["slow"], found["quick"]), 0.9)
+    yield Ratio(f"5 pull under {LATENCY_MS} ms latency", "slow host", "quick host", faster(found["slow"], found["quick"]), 0.9)
 
 
 def _memory(bench: Bench, host: str, pages: int, larger: str) -> Iterator[Ratio]:
