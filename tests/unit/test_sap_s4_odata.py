@@ -114,6 +114,15 @@ def test_v4_orders_are_read_exactly() -> None:
     assert limits.frames["credit_limit"]["changed_at"].dt.date().to_list() == [date(2016, 8, 17)]
 
 
+@pytest.mark.parametrize(
+    "records", [[1], ["x", None], [{}], [{"A": []}], [{"@odata.etag": "x"}], [{"SalesOrder": "1", "@odata.etag": 7}, 3]]
+)
+def test_broken_v4_records_are_rejects(records: list[Any]) -> None:
+    """Whatever stands where a record should: as many rejects as records, and no crash."""
+    mapped = map_orders(json.dumps({"value": records}).encode(), SETTINGS)
+    assert (mapped.rejects.height, mapped.frames["sales_order"].height) == (len(records), 0)
+
+
 def test_a_batch_reads_back_what_it_was_given() -> None:
     """Parts with and without a length, with either line end; a cut one, or none at all, is an error."""
     asked = batch.write(["A?$top=1", "B"], "application/json", "b1")

@@ -55,7 +55,7 @@ def orders_of(rows: Rows, protocol: Protocol, settings: Settings) -> Mapped:
     old, new = next(iter(RENAMED.items()))
     frame = text_frame(rows, {**{name: name for name in names}, "delivery": old, "delivery_new": new, "etag": "__metadata.etag"})
     if protocol == "v4":
-        frame = frame.with_columns(etag=_annotation(rows, "@odata.etag"))
+        frame = frame.drop("etag").join(_annotation(rows, "@odata.etag", "etag"), on="ordinal", how="left", maintain_order="left")
     told = pl.coalesce(blank_to_null("delivery"), blank_to_null("delivery_new"), "delivery", "delivery_new")
     frame = frame.with_columns(told.alias("delivery")).with_columns(
         net_value=to_amount("TotalNetAmount"),
@@ -223,10 +223,11 @@ def read_page(body: bytes) -> tuple[Rows, Protocol]:
     return decode(found.split.records), found.protocol
 
 
-def _annotation(rows: Rows, name: str) -> pl.Series:
-    """The texts of a member whose name has a dot in it."""
-    values = rows.alike.column(name) if rows.alike is not None else [row.get(name) for row in rows.sound]
-    return pl.Series([value if isinstance(value, str) else None for value in values or [None] * rows.total], dtype=pl.String)
+def _annotation(rows: Rows, name: str, column: str) -> pl.DataFrame:
+    """The texts of a member whose name has a dot in it, by their records' ordinals."""
+    values = (rows.alike.column(name) or ()) if rows.alike is not None else [row.get(name) for row in rows.sound]
+    found = [(ordinal, value) for ordinal, value in zip(rows.ordinals, values, strict=False) if isinstance(value, str)]
+    return pl.DataFrame(found, schema={"ordinal": pl.Int64, column: pl.String}, orient="row")
 
 
 def _items_path(settings: Settings, protocol: Protocol) -> str:
