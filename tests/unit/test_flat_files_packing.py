@@ -62,6 +62,26 @@ def lying() -> bytes:
         (gzip.compress(b"0" * 20_000_000), "100 times"),
         (gzip.compress(b"1" * 100)[:-5], "cut"),
     ],
+    ids=[
+        "too many",
+        "bombs",
+        "lies about its size",
+        "above",
+        "absolute",
+        "drive",
+        "above, Windows",
+        "encrypted",
+        "archive in an archive",
+        "gzip in an archive",
+        "gzip twice",
+        "empty",
+        "only hidden",
+        "cut zip",
+        "wrong sum",
+        "no zip",
+        "gzip bomb",
+        "cut gzip",
+    ],
 )
 def test_hostile_archives_are_refused(packed: bytes, words: str) -> None:
     """Bombs, ways out, lies, cuts, nests: none unpacks, each in words."""
