@@ -20,7 +20,7 @@ from sync.canonical.causes import CAUSES
 from sync.connections import Landscape, load
 from sync.errors import DataError
 from sync.ports import REJECT_SCHEMA, Mapped, Page, Source
-from sync.systems.registry import system
+from sync.systems.registry import SYSTEMS, system
 
 ROOT = Path(__file__).resolve().parents[2]
 TOML = ROOT / "tidegate.toml"
@@ -124,3 +124,12 @@ def _survive(source: Source, stream: str, body: bytes) -> Any:
     except DataError as refusal:
         assert refusal.cause in CAUSES
         return None
+
+
+def test_every_system_is_put_to_it() -> None:
+    """A registered system that tidegate.toml does not use is named here, with the test that puts garbage to it."""
+    elsewhere = {"tryton": "test_tryton.py", "rest": "test_rest.py"}
+    used = {connection.system for connection in LANDSCAPE.connections}
+    assert set(SYSTEMS) - used == set(elsewhere)
+    for file in elsewhere.values():
+        assert "GARBAGE" in (Path(__file__).parent / file).read_text(encoding="utf-8")
