@@ -6,9 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sync.connections import ConfigError, Connection
+from sync.connections import Connection
+from sync.options import settings_from
 
 Code = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
@@ -36,8 +37,4 @@ class Settings(BaseModel):
 
 def settings_of(connection: Connection) -> Settings:
     """The settings of a connection; ConfigError names the option that is wrong."""
-    try:
-        return Settings.model_validate(connection.options)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigError(f"connection {connection.name}, options of ecb: {wrong}") from None
+    return settings_from(Settings, connection, connection.options)

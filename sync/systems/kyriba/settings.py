@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sync.connections import ConfigError, Connection, Landscape
+from sync.connections import Connection, Landscape
+from sync.options import settings_from, whereabouts
 
 BalanceType = Literal["END_OF_DAY", "INTRADAY"]
 TransferState = Literal["requested", "approved", "rejected", "executed", "failed"]
@@ -66,20 +67,8 @@ class Settings(BaseModel):
 
 def settings_of(connection: Connection, landscape: Landscape) -> Settings:
     """The settings of a connection; ConfigError names the option that is wrong."""
-    only = connection.legal_entities[0] if len(connection.legal_entities) == 1 else None
-    try:
-        return Settings.model_validate(
-            {
-                **connection.options,
-                **_hosts(connection.options),
-                "region": connection.region,
-                "legal_entity": only,
-                "region_by_entity": {entity.code: entity.region for entity in landscape.legal_entities},
-            }
-        )
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigError(f"connection {connection.name}, options of kyriba: {wrong}") from None
+    given = {**connection.options, **_hosts(connection.options), **whereabouts(connection, landscape)}
+    return settings_from(Settings, connection, given)
 
 
 def _hosts(options: Mapping[str, Any]) -> dict[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sync.connections import ConfigError, Connection, Landscape
+from sync.connections import Connection, Landscape
+from sync.options import settings_from, whereabouts
 
 ACCOUNT_NAMES = ("id", "external_id", "legal_entity_id", "counterparty_id", "name", "party_name")
 """By what an account may be told to belong to one of our companies, the most particular first."""
@@ -46,16 +47,4 @@ class Settings(BaseModel):
 
 def settings_of(connection: Connection, landscape: Landscape) -> Settings:
     """The settings of a connection; ConfigError names the option that is wrong."""
-    only = connection.legal_entities[0] if len(connection.legal_entities) == 1 else None
-    try:
-        return Settings.model_validate(
-            {
-                **connection.options,
-                "region": connection.region,
-                "legal_entity": only,
-                "region_by_entity": {entity.code: entity.region for entity in landscape.legal_entities},
-            }
-        )
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigError(f"connection {connection.name}, options of modern_treasury: {wrong}") from None
+    return settings_from(Settings, connection, {**connection.options, **whereabouts(connection, landscape)})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sync.connections import ConfigError, Connection, Landscape
+from sync.connections import Connection, Landscape
+from sync.options import settings_from, whereabouts
 
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
 """A field's API name; it goes into queries, so nothing else may."""
@@ -108,18 +109,5 @@ class Settings(BaseModel):
 
 def settings_of(connection: Connection, landscape: Landscape) -> Settings:
     """The settings of a connection; ConfigError names the option that is wrong. With a secret `private_key` it logs in by JWT."""
-    only = connection.legal_entities[0] if len(connection.legal_entities) == 1 else None
     flow = "jwt" if "private_key" in connection.secrets else "client_credentials"
-    try:
-        return Settings.model_validate(
-            {
-                "auth": flow,
-                **connection.options,
-                "region": connection.region,
-                "legal_entity": only,
-                "region_by_entity": {entity.code: entity.region for entity in landscape.legal_entities},
-            }
-        )
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigError(f"connection {connection.name}, options of salesforce: {wrong}") from None
+    return settings_from(Settings, connection, {"auth": flow, **connection.options, **whereabouts(connection, landscape)})

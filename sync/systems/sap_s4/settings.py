@@ -6,9 +6,10 @@ import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sync.connections import ConfigError, Connection, Landscape
+from sync.options import settings_from, whereabouts
 from sync.systems.sap_s4.services import Address, Declared
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,10}$")]
@@ -112,18 +113,14 @@ def settings_of(connection: Connection, landscape: Landscape) -> Settings:
             f"connection {connection.name}: no legal entity is called {', '.join(unknown)}: declare it under [[legal_entity]]"
         )
     codes = {entity.company_code: entity.code for entity in entities.values() if entity and entity.company_code}
-    try:
-        return Settings.model_validate(
-            {
-                **connection.options,
-                "region": connection.region,
-                "zone": connection.zone or "UTC",
-                "legal_entity": connection.legal_entities[0] if len(connection.legal_entities) == 1 else None,
-                "company_codes": tuple(codes),
-                "entity_by_company_code": codes or {code: e.code for code, e in landscape.by_company_code().items()},
-                "region_by_entity": {entity.code: entity.region for entity in landscape.legal_entities},
-            }
-        )
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigError(f"connection {connection.name}, options of sap_s4: {wrong}") from None
+    return settings_from(
+        Settings,
+        connection,
+        {
+            **connection.options,
+            **whereabouts(connection, landscape),
+            "zone": connection.zone or "UTC",
+            "company_codes": tuple(codes),
+            "entity_by_company_code": codes or {code: e.code for code, e in landscape.by_company_code().items()},
+        },
+    )
