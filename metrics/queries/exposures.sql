@@ -1,5 +1,6 @@
 -- Exposure of every party (or of `parties`) in the reporting currency on `on_date`, each item in flight counted once:
 -- an order is open by what is neither delivered nor billed of it; delivered but not billed is a delivery; billed is an invoice.
+-- Goods that have left for an order that is not known here are a delivery by themselves, the customer being the delivery's.
 -- Orders held by the credit check are not exposure yet: a decision adds the order it is about. A party with an amount that no
 -- reference rate can convert has no row.
 with linked as (
@@ -24,6 +25,12 @@ with linked as (
   select o.party_id, o.currency, o.rest,
          least(o.rest, coalesce(s.amount, case when o.delivery_status = 'complete' then o.rest else 0 end)) as delivered
   from ordered o left join shipped s on s.source = o.source and s.order_key = o.source_key
+), stray as (
+  select k.party_id, d.currency, d.value
+  from linked k join {delivery} d on d.source = k.source and d.customer_key = k.source_key
+  where not d.is_invoiced and d.goods_issued_on is not null and d.value is not null and d.currency is not null
+    and not exists (select from {sales_order} o where o.source = d.source and o.source_key = d.order_key)
+    and not exists (select from {sales_order} o where o.source = d.source and o.number = d.order_key)
 ), agreed as (
   select k.party_id, c.number, c.value, c.currency
   from linked k join {contract} c on c.source = k.source and c.customer_key = k.source_key
@@ -38,6 +45,8 @@ with linked as (
 ), item as (
   select party_id, currency, rest - delivered as orders, delivered as deliveries, 0 as unposted, 0 as receivables, 0 as overdue, 0 as promised
   from in_flight
+  union all
+  select party_id, currency, 0, value, 0, 0, 0, 0 from stray
   union all
   select k.party_id, i.currency, 0, 0, i.gross, 0, 0, 0
   from linked k join {invoice} i on i.source = k.source and i.customer_key = k.source_key
