@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from sync.connections import Connection
 from sync.errors import PermanentError, SourceError, TransientError
+from sync.forecasts import finite, order_account, order_day, order_reference
 from sync.http import Answer
 from sync.ports import Order, Receipt
 from sync.strict_json import NotStrict, loads
@@ -18,7 +18,7 @@ from sync.systems.kyriba import rsql
 from sync.systems.kyriba.client import Session
 from sync.systems.kyriba.listings import Listings
 from sync.systems.kyriba.settings import Settings
-from sync.systems.kyriba.wire import Account, code_of, reference_of
+from sync.systems.kyriba.wire import Account, code_of
 
 DESCRIPTION_MAX = 2500
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -47,7 +47,7 @@ class KyribaTarget:
         if shown.outcome != "absent":
             return shown
         answer = self._session.post("v1/cash-flows", _ENCODER.encode(self._body(order)))
-        return Receipt("applied", reference=made_key(answer) or self._found_key(order), detail={"reference": self._reference(order)})
+        return Receipt("applied", reference=made_key(answer) or self._found_key(order), detail={"reference": order_reference(order)})
 
     def read(self, order: Order) -> Receipt:
         """The cash flow under our reference: `already` as we sent it, `differs` otherwise, `absent` when there is none.
@@ -55,7 +55,7 @@ class KyribaTarget:
         PermanentError when the tenant shows other references than the one asked for: it would not show ours either, and a second flow
         would be posted.
         """
-        reference = self._reference(order)
+        reference = order_reference(order)
         answer, page = self._session.listing("v1/cash-flows", {"filter": rsql.equal("reference", reference)}, limit=10)
         if page.rows.broken:
             raise TransientError(f"{answer.place}: the cash flow {reference} can't be read", subject=order.object_key)
@@ -74,9 +74,6 @@ class KyribaTarget:
     def close(self) -> None:
         self._session.close()
 
-    def _reference(self, order: Order) -> str:
-        return reference_of(order.effect_key, order.payload.get("reference"))
-
     def _found_key(self, order: Order) -> str | None:
         """The key of the cash flow that was just posted, where the answer did not tell it. It is posted: not finding it is no failure."""
         try:
@@ -86,14 +83,14 @@ class KyribaTarget:
 
     def _body(self, order: Order) -> dict[str, Any]:
         payload, settings = order.payload, self._settings
-        day = self._day(order)
+        day = order_day(order)
         body: dict[str, Any] = {
             "account": {"code": self._account(order)},
             "flowCode": {"code": settings.forecast_code},
             "flowAmount": {settings.forecast_amount: self._amount(order), "currency": {"code": payload["currency"]}},
             "date": {"valueDate": day, "transactionDate": day},
             "status": "ESTIMATED",
-            "reference": self._reference(order),
+            "reference": order_reference(order),
             "description": str(payload.get("description") or "")[:DESCRIPTION_MAX],
         }
         if settings.forecast_budget_code is not None:
@@ -101,51 +98,26 @@ class KyribaTarget:
         return body
 
     def _amount(self, order: Order) -> Decimal:
-        try:
-            amount = Decimal(str(order.payload["amount"]))
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite():
+        amount = finite(order.payload["amount"])
+        if amount is None:
             raise PermanentError(f"the amount {order.payload['amount']!r} is no number", subject=order.object_key)
         return amount
 
-    def _day(self, order: Order) -> str:
-        try:
-            return date.fromisoformat(str(order.payload["expected_date"])).isoformat()
-        except ValueError:
-            raise PermanentError(f"the date {order.payload['expected_date']!r} is none", subject=order.object_key) from None
-
     def _account(self, order: Order) -> str:
-        """The account to forecast on: the payload's, the configured one, or the company's first in the currency."""
-        payload = order.payload
-        company, currency = payload.get("company"), payload["currency"]
-        chosen = payload.get("account") or self._settings.forecast_accounts.get(f"{company}:{currency}")
-        if chosen:
-            return str(chosen)
-        fitting = [
-            account.code
-            for account in self._listed().values()
-            if self._settings.entity_of(account.company) == company and account.currency == currency
-        ]
-        if not fitting:
-            raise PermanentError(
-                f"treasury lists no account of {company} in {currency}: open one, or name one in forecast_accounts",
-                connection=self._connection.name, subject=order.object_key,
-            )  # fmt: skip
-        return min(fitting)
+        return order_account(order, self._settings.forecast_accounts, self._fitting, connection=self._connection.name)
 
-    def _listed(self) -> Mapping[str, Account]:
+    def _fitting(self, company: Any, currency: Any) -> Iterator[str]:
+        """The codes of the company's accounts in the currency."""
         if self._accounts is None:
             self._accounts = Listings(self._connection, self._settings, self._session).accounts()
-        return self._accounts
+        for account in self._accounts.values():
+            if self._settings.entity_of(account.company) == company and account.currency == currency:
+                yield account.code
 
     def _same(self, order: Order, held: Mapping[str, Any]) -> bool:
         shown = _shown(held)
-        try:
-            amount = Decimal(str(shown["amount"]))
-        except InvalidOperation:
-            return False
-        return amount == self._amount(order) and shown["currency"] == order.payload["currency"] and shown["date"] == self._day(order)
+        same_worth = finite(shown["amount"]) == self._amount(order) and shown["currency"] == order.payload["currency"]
+        return same_worth and shown["date"] == order_day(order)
 
 
 def made_key(answer: Answer) -> str | None:

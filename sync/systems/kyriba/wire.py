@@ -1,8 +1,7 @@
-"""Kyriba's shapes: accounts, stamps, windows, the reference under which we publish, what travels with a page. Pure."""
+"""Kyriba's shapes: accounts, stamps, windows, what travels with a page. Pure."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from sync.strict_json import NotStrict, loads
 from sync.wire_frames import Rows, Split, split
 
 WINDOW_DAYS = 31
-REFERENCE_PREFIX = "TG-"
 ACCOUNTS_HEADER = "x-tidegate-accounts"
 ASKED_HEADER = "x-tidegate-asked-at"
 """What the records themselves don't say travels with the page: which company holds each account, and when it was asked."""
@@ -91,13 +89,6 @@ def windows(first: date, last: date) -> list[tuple[date, date]]:
         spans.append((first, end))
         first = end + timedelta(days=1)
     return spans
-
-
-def reference_of(effect_key: str, said: Any = None) -> str:
-    """The reference of our cash flow: the payload's own, or a digest of the effect's permanent key; the same for ever."""
-    if isinstance(said, str) and said.startswith(REFERENCE_PREFIX):
-        return said
-    return REFERENCE_PREFIX + hashlib.sha256(effect_key.encode()).hexdigest()[:24]
 
 
 def context(accounts: Mapping[str, str | None], now: datetime) -> dict[str, str]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sync.connections import Connection
 from sync.errors import ConflictError, PermanentError, TransientError, UnknownOutcome
+from sync.forecasts import finite, order_account, order_day, order_reference
 from sync.ports import Order, Receipt
 from sync.systems.modern_treasury.client import LISTING_PAGES_MAX, Session
 from sync.systems.modern_treasury.settings import Settings
-from sync.systems.modern_treasury.wire import REFERENCE_FIELD, minor_units, reference_of
+from sync.systems.modern_treasury.wire import REFERENCE_FIELD, minor_units
 
 PATH = "expected_payments"
 
@@ -43,7 +42,7 @@ class ModernTreasuryTarget:
             return shown
         body = json.dumps(self._body(order)).encode()
         try:
-            answer = self._session.post(PATH, body, idempotency_key=self._reference(order))
+            answer = self._session.post(PATH, body, idempotency_key=order_reference(order))
         except PermanentError as error:
             # the contract has external ids once only: somebody created it since we looked
             shown = self.read(order) if error.status == 422 and "external_id" in error.detail else shown
@@ -54,11 +53,11 @@ class ModernTreasuryTarget:
             raise UnknownOutcome(f"{error.detail}: it is read before it is tried again", status=409, subject=order.object_key) from error
         made = answer.json()
         key = made.get("id") if isinstance(made, dict) else None
-        return Receipt("applied", reference=None if key is None else str(key), detail={"reference": self._reference(order)})
+        return Receipt("applied", reference=None if key is None else str(key), detail={"reference": order_reference(order)})
 
     def read(self, order: Order) -> Receipt:
         """The expected payment under our reference: `already` as we sent it, `differs` otherwise, `absent` when there is none."""
-        reference = self._reference(order)
+        reference = order_reference(order)
         held = self._held("external_id", reference) or self._held(f"metadata[{REFERENCE_FIELD}]", reference)
         if not held:
             return Receipt("absent", detail={"reference": reference})
@@ -83,11 +82,8 @@ class ModernTreasuryTarget:
             after = page.after
         return found
 
-    def _reference(self, order: Order) -> str:
-        return reference_of(order.effect_key, order.payload.get("reference"))
-
     def _body(self, order: Order) -> dict[str, Any]:
-        minor, day, reference = self._minor(order), self._day(order), self._reference(order)
+        minor, day, reference = self._minor(order), order_day(order), order_reference(order)
         return {
             "external_id": reference,
             "amount_lower_bound": abs(minor),
@@ -103,50 +99,27 @@ class ModernTreasuryTarget:
 
     def _minor(self, order: Order) -> int:
         said, currency = order.payload["amount"], str(order.payload["currency"])
-        try:
-            minor = minor_units(Decimal(str(said)), currency)
-        except InvalidOperation:
-            minor = None
+        amount = finite(said)
+        minor = None if amount is None else minor_units(amount, currency)
         if minor is None:
             raise PermanentError(f"the amount {said!r} is no whole number of the smallest unit of {currency}", subject=order.object_key)
         return minor
 
-    def _day(self, order: Order) -> str:
-        try:
-            return date.fromisoformat(str(order.payload["expected_date"])).isoformat()
-        except ValueError:
-            raise PermanentError(f"the date {order.payload['expected_date']!r} is none", subject=order.object_key) from None
-
     def _account(self, order: Order) -> str:
-        """The account to expect it on: the payload's, the configured one, or the company's first open one in the currency."""
-        payload = order.payload
-        company, currency = payload.get("company"), payload["currency"]
-        chosen = payload.get("account") or self._settings.forecast_accounts.get(f"{company}:{currency}")
-        if chosen:
-            return str(chosen)
-        fitting = [
-            str(row["id"])
-            for row in self._listed()
-            if self._settings.entity_of(row) == company
-            and row.get("currency") == currency
-            and row.get("id")
-            and row.get("status") != "closed"
-        ]
-        if not fitting:
-            raise PermanentError(
-                f"treasury lists no account of {company} in {currency}: open one, or name one in forecast_accounts",
-                connection=self._connection.name, subject=order.object_key,
-            )  # fmt: skip
-        return min(fitting)
+        return order_account(order, self._settings.forecast_accounts, self._fitting, connection=self._connection.name)
 
-    def _listed(self) -> list[dict[str, Any]]:
+    def _fitting(self, company: Any, currency: Any) -> Iterator[str]:
+        """The ids of the company's open accounts in the currency."""
         if self._accounts is None:
             self._accounts = self._session.all_of("internal_accounts")
-        return self._accounts
+        for row in self._accounts:
+            ours = self._settings.entity_of(row) == company and row.get("currency") == currency
+            if ours and row.get("id") and row.get("status") != "closed":
+                yield str(row["id"])
 
     def _same(self, order: Order, held: Mapping[str, Any]) -> bool:
         minor, shown = self._minor(order), _shown(held)
-        day = self._day(order)
+        day = order_day(order)
         return (
             {shown["lower"], shown["upper"]} == {str(abs(minor))}
             and shown["direction"] == ("credit" if minor >= 0 else "debit")

@@ -1,13 +1,11 @@
-"""Modern Treasury's shapes: lists as bare arrays, amounts in minor units, the reference under which we publish. Pure."""
+"""Modern Treasury's shapes: lists as bare arrays, amounts in minor units, what travels with a page. Pure."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import polars as pl
 
@@ -16,7 +14,6 @@ from sync.errors import DataError
 from sync.wire_frames import Rows, decode, split
 from sync.wire_rows import excerpt
 
-REFERENCE_PREFIX = "TG-"
 REFERENCE_FIELD = "tidegate_reference"
 ENTITIES_HEADER = "x-tidegate-legal-entities"
 ASKED_HEADER = "x-tidegate-asked-at"
@@ -75,13 +72,6 @@ def stamps(rows: Rows) -> list[datetime]:
         if stamp.tzinfo is not None:
             found.append(stamp)
     return found
-
-
-def reference_of(effect_key: str, said: Any = None) -> str:
-    """The reference of our expected payment: the payload's own, or a digest of the effect's permanent key; the same for ever."""
-    if isinstance(said, str) and said.startswith(REFERENCE_PREFIX):
-        return said
-    return REFERENCE_PREFIX + hashlib.sha256(effect_key.encode()).hexdigest()[:24]
 
 
 def context(entities: Mapping[str, str | None], now: datetime) -> dict[str, str]:

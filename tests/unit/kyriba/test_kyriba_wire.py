@@ -19,7 +19,7 @@ from sync.ports import Mapped, Page
 from sync.systems.kyriba.answers import TokenExpired, explain
 from sync.systems.kyriba.mapping import map_page
 from sync.systems.kyriba.settings import settings_of
-from sync.systems.kyriba.wire import BALANCE_HEADER, context, reference_of, windows
+from sync.systems.kyriba.wire import BALANCE_HEADER, context, windows
 from sync.watermark import Mark
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
@@ -115,14 +115,6 @@ def test_windows_cover_every_day_once(first: date, days: int) -> None:
     covered = [start + timedelta(days=n) for start, end in windows(first, last) for n in range((end - start).days + 1)]
     assert covered == [first + timedelta(days=n) for n in range(days + 1)]
     assert all((end - start).days < 31 for start, end in windows(first, last))
-
-
-def test_a_reference_is_the_same_for_ever() -> None:
-    """It is a digest of the effect's permanent key; a payload's own TG- reference stands, a foreign one does not."""
-    assert reference_of("forecast:1") == reference_of("forecast:1", "somebody else's") == "TG-4c9ade9c2824adf480690b70"
-    assert reference_of("forecast:1") != reference_of("forecast:2")
-    assert reference_of("forecast:1", "TG-mine") == "TG-mine"
-    assert len(reference_of("x" * 500)) == 27
 
 
 @pytest.mark.parametrize(
