@@ -36,8 +36,8 @@ tryton: .venv-tryton/.ready  ## fetch a real Tryton for the tests, into an envir
 
 # A busy machine can make a timing fail that holds: such a test gets a second try, and the summary says so.
 test: setup $(if $(filter no,$(TRYTON)),,tryton)  ## all tests, with the browser ones; TRYTON=no leaves the real ERP out
-	@$(BIN)/python tests/browser/ensure_chromium.py
-	@$(BIN)/python tests/drops/ensure_sshd.py
+	@$(BIN)/python -m tests.browser.ensure_chromium
+	@$(BIN)/python -m tests.drops.ensure_sshd
 	$(BIN)/pytest -n 2 --dist loadgroup --reruns 2 --reruns-delay 2$(if $(filter no,$(TRYTON)), -m "not tryton")
 
 test-fast: setup  ## the tests that need no server, no browser

@@ -85,7 +85,7 @@ def main() -> int:
     """Takes every picture anew; 1 when there is no Chromium."""
     program = chromium()
     if program is None:
-        print("no Chromium: run tests/browser/ensure_chromium.py, or name one in TIDEGATE_CHROMIUM", file=sys.stderr)
+        print("no Chromium: run python -m tests.browser.ensure_chromium, or name one in TIDEGATE_CHROMIUM", file=sys.stderr)
         return 1
     PICTURES.mkdir(parents=True, exist_ok=True)
     running = os.environ.get("TIDEGATE_RUNNING")
