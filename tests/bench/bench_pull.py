@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from db.schema.canonical import invoice
 from tests.bench.bench_load import copy_on_conflict
 from tests.bench.billing_pages import PAGE, SERVICE, STEP
-from tests.bench.billing_server import ROOT, serving
+from tests.bench.billing_server import serving
 from tests.bench.dlt_arm import Dlt
 from tests.bench.pull_once import pull_all
 from tests.bench.ratios import Bench, Ratio, faster, rounds, seconds
+from tests.bench.served import ROOT
 
 DLT_ROUNDS = 3
 FLOOR_BATCH = 10 * PAGE

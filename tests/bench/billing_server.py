@@ -9,34 +9,22 @@ from __future__ import annotations
 
 import http.server
 import re
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.bench.billing_pages import STEP, metadata, page, place
+from tests.bench.served import served
 
-ROOT = Path(__file__).resolve().parents[2]
 _SINCE = re.compile(r"LastChangeDateTime ge datetimeoffset'([^']+)'")
 
 
-@contextmanager
-def serving(pages: int) -> Iterator[str]:
+def serving(pages: int) -> AbstractContextManager[str]:
     """The address of a host with `pages` pages, in its own process, stopped at the end."""
-    command = [sys.executable, "-m", "tests.bench.billing_server", str(pages)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(timeout=10)
+    return served("tests.bench.billing_server", pages)
 
 
 class _Host(http.server.BaseHTTPRequestHandler):

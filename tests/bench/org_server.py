@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import http.server
 import json
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.bench.billing_server import ROOT
+from tests.bench.served import served
 
 REST_PAGE, BULK_PAGE = 2_000, 10_000
 FIELDS = ("Id", "SystemModstamp", "IsDeleted", "AccountId", "StageName", "CloseDate", "Name", "Amount", "CurrencyIsoCode", "Probability",
@@ -25,18 +23,9 @@ KINDS = {"Amount": "currency", "Probability": "percent", "IsDeleted": "boolean",
 _FROM = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@contextmanager
-def serving(rows: int) -> Iterator[str]:
+def serving(rows: int) -> AbstractContextManager[str]:
     """The address of an org with `rows` opportunities, in its own process, stopped at the end."""
-    command = [sys.executable, "-m", "tests.bench.org_server", str(rows)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(timeout=10)
+    return served("tests.bench.org_server", rows)
 
 
 def record(number: int) -> dict[str, Any]:
