@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import httpx
-
+from sync.clock_skew import clock_finding
 from sync.errors import AuthError, SourceError
 from sync.http import wall_clock
 from sync.ports import Finding, Mapped, Page, Source
@@ -17,7 +15,6 @@ from sync.systems.kyriba.client import Session
 from sync.systems.kyriba.settings import Settings
 from sync.systems.kyriba.tasks import GONE, Tasks
 
-SKEW_ALLOWED = timedelta(minutes=2)
 NEEDED: Mapping[str, Collection[str]] = {
     "accounts": ("code", "company", "currency"),
     "balances": ("amount", "currencyCode"),
@@ -40,15 +37,15 @@ FUNCTIONS: Mapping[str, str] = {
 def probe(source: Source, session: Session, settings: Settings, *, now: datetime) -> Iterator[Finding]:
     """One line for each thing that was tried. Where the login fails the rest is left out. `now`: business time, UTC."""
     yield _address(settings)
-    began = wall_clock()
     try:
         token = session.login()
+        answered = wall_clock()
     except SourceError as error:
         yield Finding("credentials", ok=False, words=_login_failed(error, settings))
         return
     left = "for as long as it says nothing" if token.seconds is None else f"with {token.seconds:.0f} s left"
     yield Finding("credentials", ok=True, words=f"{settings.auth_url} gave a token {left}")
-    yield _clock(token.headers, began, wall_clock())
+    yield clock_finding(token.headers, wall=answered)
     for stream in source.streams():
         yield _templates(session, settings) if stream.name == "statements" else _first_page(source, stream.name, now)
 
@@ -69,21 +66,6 @@ def _login_failed(error: SourceError, settings: Settings) -> str:
     if isinstance(error, AuthError):
         return f"{error.detail}: check client_id and client_secret, and that the client is active for this environment"
     return error.detail
-
-
-def _clock(headers: httpx.Headers, before: datetime, after: datetime) -> Finding:
-    """How far the tenant's clock is from ours, by the Date of its answer, which counts whole seconds."""
-    said = headers.get("date")
-    try:
-        theirs = parsedate_to_datetime(str(said))
-    except (TypeError, ValueError):
-        return Finding("clock", ok=True, words="the tenant's answers carry no date; its clock can't be compared")
-    theirs = theirs.replace(tzinfo=UTC) if theirs.tzinfo is None else theirs.astimezone(UTC)
-    off = theirs - (before + (after - before) / 2)
-    words = f"{abs(off.total_seconds()):.0f} s {'ahead of' if off > timedelta() else 'behind'} ours"
-    if abs(off) <= SKEW_ALLOWED:
-        return Finding("clock", ok=True, words=f"the tenant's clock is {words}")
-    return Finding("clock", ok=False, words=f"the tenant's clock is {words}: correct this machine's, or records are found late")
 
 
 def _first_page(source: Source, stream: str, now: datetime) -> Finding:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container, Mapping
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -34,8 +32,10 @@ class Session:
         )
         self._token: Token | None = None
         self._lock = threading.Lock()
-        self.skew: timedelta | None = None
-        """How far the org's clock is ahead of ours, by the last answer's Date; None while none named it."""
+        self.date: str | None = None
+        """The org's clock, as the last answer named it."""
+        self.answered_at = wall_clock()
+        """Our wall time (UTC) when that answer came."""
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
@@ -166,15 +166,6 @@ class Session:
         told = limit_of(answer.headers.get("sforce-limit-info"))
         if told is not None:
             self.client.gate.budget.told(*told)
-        moment = _moment(answer.headers.get("date"))
-        if moment is not None:
-            self.skew = moment - wall_clock()
-
-
-def _moment(header: str | None) -> datetime | None:
-    """The moment that a Date header names; None for an absent or unreadable one."""
-    try:
-        moment = parsedate_to_datetime(header or "")
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo is not None else None
+        said = answer.headers.get("date")
+        if said is not None:
+            self.date, self.answered_at = said, wall_clock()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from sync.clock_skew import clock_finding
 from sync.connections import Connection
 from sync.errors import SourceError
 from sync.ports import Finding
@@ -16,9 +17,6 @@ from sync.systems.salesforce.schema import Schema
 from sync.systems.salesforce.settings import Settings
 from sync.systems.salesforce.wire import Reading, full_id, newest_stamp, readings, soql
 
-SKEW_MAX = timedelta(minutes=2)
-"""A JWT lives three minutes, and a changed record is read once it is a minute old: both suffer beyond this."""
-
 
 def findings(connection: Connection, settings: Settings, session: Session, *, now: datetime) -> Iterator[Finding]:
     """Login, version, org, clock, calls, then each object and a first page, then the account's fields for the way back."""
@@ -26,7 +24,7 @@ def findings(connection: Connection, settings: Settings, session: Session, *, no
     yield _version(settings, session)
     schema = Schema(connection, session)
     yield _organization(settings, schema)
-    yield _clock(session)
+    yield clock_finding({"date": session.date or ""}, wall=session.answered_at)
     yield _calls(settings, session)
     for reading in readings(settings).values():
         yield from _object(connection, settings, session, schema, reading, now)
@@ -65,15 +63,6 @@ def _organization(settings: Settings, schema: Schema) -> Finding:
         return Finding("organization", ok=True, words=f'{org_id} ({kind}); outbound messages need organization_id = "{org_id}"')
     words = f"{org_id} ({kind})" if configured == org_id else f"the org is {org_id}, organization_id says {configured}"
     return Finding("organization", ok=configured == org_id, words=words)
-
-
-def _clock(session: Session) -> Finding:
-    if session.skew is None:
-        return Finding("clock", ok=True, words="the org names no date in its answers")
-    seconds = round(session.skew.total_seconds())
-    ok = abs(session.skew) <= SKEW_MAX
-    words = f"the org's clock is {abs(seconds)} s {'ahead of' if seconds >= 0 else 'behind'} ours"
-    return Finding("clock", ok=ok, words=words if ok else f"{words}: set this machine's clock by NTP")
 
 
 def _calls(settings: Settings, session: Session) -> Finding:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 
+from sync.clock_skew import clock_finding
 from sync.connections import Connection
 from sync.errors import AuthError, PermanentError, QuotaError, SourceError
 from sync.http import wall_clock
@@ -18,7 +18,6 @@ from sync.systems.sap_s4.odata import listing
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import BILLING, COMPANIES, CUSTOMERS, DELIVERIES, ITEMS, ORDERS, PARTNERS, RENAMED, EntitySet
 
-SKEW_SECONDS = 60
 NEEDED = {PARTNERS: "customers", CUSTOMERS: "customers", COMPANIES: "customers", ORDERS: "sales_orders", BILLING: "billing_documents",
           ITEMS: "accounting_items"}  # fmt: skip
 """Set -> the stream that can't do without it."""
@@ -49,7 +48,7 @@ def probe(connection: Connection, settings: Settings, session: Session, *, now: 
         if not told_clock:
             told_clock = True
             yield _reached(connection, session)
-            yield from _clock(session)
+            yield clock_finding({"date": session.date or ""}, wall=wall_clock())
         yield Finding(entity_set.path, ok=True, words=words)
 
 
@@ -96,16 +95,3 @@ def _readable(session: Session, entity_set: EntitySet) -> str:
 def _reached(connection: Connection, session: Session) -> Finding:
     client = f", client {session.settings.sap_client}" if session.settings.sap_client else ""
     return Finding("sign-in", ok=True, words=f"{session.settings.base_url}{client}: the credentials of {connection.name} are accepted")
-
-
-def _clock(session: Session) -> Iterator[Finding]:
-    """How far the host's clock is from ours, by the Date of its answer; nothing where it names none."""
-    try:
-        theirs = parsedate_to_datetime(session.date or "")
-    except (TypeError, ValueError):
-        return
-    off = (theirs - wall_clock()).total_seconds()
-    well = abs(off) <= SKEW_SECONDS
-    words = f"the host's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} ours"
-    advice = "" if well else "; changes are read by the host's stamps: have its clock, or ours, set by NTP"
-    yield Finding("clock", ok=well, words=words + advice)
