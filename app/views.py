@@ -194,7 +194,7 @@ class ExposureFilter:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An order or contract held for finance operations, with everything the decision saw."""
+    """An order or contract held for finance operations, with everything the decision saw. `approval`: what its approval is called."""
 
     id: int
     title: str
@@ -211,6 +211,7 @@ class Case:
     rule: str
     rule_version: str
     effects: Sequence[str]
+    approval: str = "Approve and release"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,16 +87,27 @@ def _words(reason: str) -> str:
     return words if sign else code
 
 
-def case_title(subject_kind: str, subject_key: str, customer: str | None) -> str:
-    """What a case is about, in words."""
+_ASKED = {
+    "block_order": "Block order {} again",
+    "approve_order": "Release the approval request of order {}",
+    "reject_order": "Reject the approval request of order {}",
+}
+"""What a person may have asked of an order (see sync.order_changes), as the title of its case."""
+
+
+def case_title(subject_kind: str, subject_key: str, customer: str | None, *, change: str | None = None) -> str:
+    """What a case is about, in words; `change`: what a person asked of the order."""
     of = f": {customer}" if customer else ""
+    if change in _ASKED:
+        return f"{_ASKED[change].format(subject_key)}{of}"
     return f"Limit exceeded{of}" if subject_kind == "customer" else f"Order {subject_key} held{of}"
 
 
 def _case(row: Any, currency: str) -> Case:
+    change = (row.context or {}).get("change")
     return Case(
         id=row.id,
-        title=case_title(row.subject_kind, row.subject_key, None),
+        title=case_title(row.subject_kind, row.subject_key, None, change=change),
         customer=row.party_name or row.customer_name,
         region=row.region,
         amount=shown(row.amount, row.currency or currency) if row.amount is not None else None,
@@ -110,6 +121,7 @@ def _case(row: Any, currency: str) -> Case:
         rule=row.rule,
         rule_version=row.rule_version,
         effects=tuple(row.effects),
+        approval="Approve" if change else "Approve and release",
     )
 
 

@@ -112,7 +112,7 @@ def _case(desk: Desk, case: Case, *, opened: bool) -> None:
             frame.health(_STATES[case.state], case.state)
         if case.state == "open" and state.may_act(desk.person):
             acts.button("Decide", "resolve_case", {"case_id": case.id}, key=f"exposure.case.{case.id}", title=f"Decide on {case.title}",
-                        context={"words": "; ".join([*case.reasons, *case.effects])})  # fmt: skip
+                        context={"words": "; ".join([*case.reasons, *case.effects]), "approve": case.approval})  # fmt: skip
     with st.expander("What the rule saw", expanded=opened, key=f"exposure.case.{case.id}.inputs"):
         tables.facts({**case.inputs, "rule": f"{case.rule}, version {case.rule_version}"}, key=f"exposure.case.{case.id}.facts")
         for effect in case.effects:

@@ -82,7 +82,7 @@ def _send_row(desk: Desk, form: state.Form, payload: dict[str, Any], reason: str
 
 def _decide(desk: Desk, form: state.Form, payload: dict[str, Any], reason: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
-        approve = st.button("Approve and release", key="act.approve", type="primary")
+        approve = st.button(form.context.get("approve", "Approve"), key="act.approve", type="primary")
         reject = st.button("Reject", key="act.reject")
     if (approve or reject) and not reason.strip():
         st.warning("A decision needs a reason: it is kept with the case.")

@@ -9,7 +9,7 @@ from app.desk import Desk, Receipt
 from app.widgets import frame, links, words
 
 _KINDS = {"replay_exceptions": "Replay", "acknowledge": "Acknowledgement", "assign": "Assignment", "dismiss": "Dismissal", "edit_and_replay": "Edit and replay",
-          "resolve_case": "Decision on the case", "run_now": "Run", "pause": "Pause", "resume": "Resume", "backfill": "Backfill"}  # fmt: skip
+          "resolve_case": "Decision on the case", "request_order_change": "Request for an order", "run_now": "Run", "pause": "Pause", "resume": "Resume", "backfill": "Backfill"}  # fmt: skip
 _SECONDS = 2
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.desk import ExposureFilter
+from app.live import exposure
 from db.clock import FixedClock
-from db.engine import writing
+from db.engine import reading, writing
 from sync import delivery, effects, handlers, process_region
 from sync.commands import AnyCommand, RequestOrderChange, ResolveCase
 from sync.permissions import Forbidden
@@ -62,6 +64,15 @@ def test_the_rule_does_not_release_what_a_person_had_blocked(world: World) -> No
     [held] = world.rows("select id, context from process.\"case\" where kind = 'credit_hold' and state = 'open'")
     assert held.context["codes"] == ["blocked_by_person"]
     assert world.rows("select 1 from process.effect where kind = 'release_order'") == []
+
+
+def test_the_page_says_what_was_asked_of_which_order(world: World) -> None:
+    """The case has a title, the reason, and an approval that does not promise a release."""
+    world.order("512", "1000", "5000", blocked=False)
+    act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "a", actor="olga")
+    with reading(world.database.engine) as conn:
+        [case] = exposure.answer(conn, landscape(), ExposureFilter(), now=NOW, known_at=None).cases
+    assert (case.title, case.reasons, case.approval) == ("Block order 512 again", ("fraud",), "Approve")
 
 
 def test_a_rejected_request_changes_nothing(world: World) -> None:
