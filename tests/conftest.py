@@ -31,6 +31,8 @@ from db.settings import sqlalchemy_url
 DEFAULT_VERSION = 18
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "150"}
 _EXTERNAL = "TIDEGATE_TEST_DATABASE_URL"
+WHOLE_INSTALLATION = pytest.mark.xdist_group("whole-installation")
+"""For every test that runs a whole installation, or its worker beside the sandbox: two at once would thrash a machine of two cores."""
 
 # Whoever else uses the machine decides how long an example takes; the suite's own timeout bounds it.
 hypothesis.settings.register_profile("tidegate", deadline=None)

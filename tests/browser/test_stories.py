@@ -15,8 +15,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS, Installation, asked_elsewhere, signed_in
+from tests.conftest import WHOLE_INSTALLATION
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, WHOLE_INSTALLATION, pytest.mark.timeout(600)]
 
 FILLED_SECONDS = 240
 SLUGS = ("today", "receivables", "cash", "exposure", "exceptions", "journeys", "connections")

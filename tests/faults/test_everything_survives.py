@@ -21,10 +21,10 @@ from db.clock import DatabaseClock, anchor
 from db.engine import create, writing
 from sync import crash
 from sync.verify import verify
-from tests.conftest import DEFAULT_VERSION, Servers, cloned_database
+from tests.conftest import DEFAULT_VERSION, WHOLE_INSTALLATION, Servers, cloned_database
 from tests.postgres.sandbox_house import ROOT, SandboxHouse, furnish
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("everything")]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(600), WHOLE_INSTALLATION]
 
 PATIENCE = 120.0
 KILLS = ("after_land:3", "before_commit:2", "decide", "before_send", "after_send", "before_receipt")
