@@ -94,9 +94,9 @@ def _link_sandbox() -> None:
 
 
 def _add_groups() -> None:
-    from app import cli_data, cli_database, cli_queue, cli_sources
+    from app import cli_data, cli_database, cli_orders, cli_queue, cli_sources
 
-    for group in (cli_sources, cli_data, cli_queue, cli_database):
+    for group in (cli_sources, cli_data, cli_queue, cli_orders, cli_database):
         group.register(app)
 
 

@@ -30,13 +30,18 @@ WORDS = {
 def request(
     conn: Writing, landscape: Landscape, source: str, order: str, change: Change, *, actor: str, reason: str, now: datetime
 ) -> dict[str, Any]:
-    """Opens the case that asks for a change of an order; `actor` can't approve it. Returns its receipt.
+    """Opens the case that asks for a change of an order, named by its source's key or its number; `actor` can't approve it. Returns its
+    receipt.
 
     Raises LookupError when the order is not known, or its system takes no such change. A case that asks the same already is named.
     """
     held = (
         conn.execute(
-            sa.text("select * from canonical.sales_order where source = :source and source_key = :key"), {"source": source, "key": order}
+            sa.text(
+                "select * from canonical.sales_order where source = :source and (source_key = :key or number = :key) and not is_deleted"
+                " order by source_key = :key desc limit 1"
+            ),
+            {"source": source, "key": order},
         )
         .mappings()
         .one_or_none()
@@ -46,7 +51,7 @@ def request(
     if not takers(landscape, change, source=source, region=held["region"]):
         raise LookupError(f"{source} takes no {change.replace('_', ' ')}")
     bound = {
-        "source": source, "key": order, "change": change, "kind": CASE, "rule": RULE, "actor": actor, "reason": f"{WORDS[change]}: {reason}",
+        "source": source, "key": held["source_key"], "change": change, "kind": CASE, "rule": RULE, "actor": actor, "reason": f"{WORDS[change]}: {reason}",
         "region": held["region"], "entity": held["legal_entity"], "amount": held["net_value"], "currency": held["currency"], "now": now,
     }  # fmt: skip
     open_case = conn.execute(

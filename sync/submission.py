@@ -103,8 +103,11 @@ def _subjects(conn: Writing, command: AnyCommand, command_id: int, scope: Collec
     if isinstance(command, ResolveCase):
         return _one(conn, 'select region from process."case" where id = :key', command.case_id, scope, f"case {command.case_id}")
     if isinstance(command, RequestOrderChange):
-        statement = "select region from canonical.sales_order where array[source, source_key] = cast(:key as text[])"
-        return _one(conn, statement, [command.source, command.order], scope, f"order {command.order}")
+        statement = (
+            "select region from canonical.sales_order where source = (cast(:key as text[]))[1]"
+            " and (cast(:key as text[]))[2] in (source_key, number) order by source_key = (cast(:key as text[]))[2] desc limit 1"
+        )
+        return _one(conn, statement, [command.source, command.order], scope, f"order {command.order} of {command.source}")
     if command.kind == "edit_and_replay":
         single = OverExceptions(ids=(command.id,))  # type: ignore[union-attr]
         found = _freeze(conn, single, command_id, scope)

@@ -252,3 +252,11 @@ def test_connections_are_listed_paused_and_resumed(ran: Terminal) -> None:
     unknown = ran("connections", "pull", "nowhere")
     assert unknown.code == 1
     assert "nowhere" in unknown.err
+
+
+def test_a_change_of_an_order_that_nobody_knows_is_refused_in_words(ran: Terminal) -> None:
+    """The request is filed, fails, and says which order is not known where; nothing is written anywhere."""
+    asked = ran("orders", "block", "4711", "--connection", "ibm-ar", "--reason", "fraud", "--json")
+    assert asked.code == 1
+    assert "4711" in asked.out + asked.err
+    assert "ibm-ar" in asked.out + asked.err

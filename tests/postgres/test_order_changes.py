@@ -91,3 +91,13 @@ def test_the_ledger_refuses_what_nobody_approved(world: World) -> None:
         effects.plan(conn, [entry], now=NOW)
     with pytest.raises(Forbidden, match="not there"):
         act(world, RequestOrderChange(source=ERP, order="999", change="block_order"), "a", actor="olga")
+
+
+def test_an_order_is_named_by_its_number_too(world: World) -> None:
+    """What stands on the paper is enough: the case is about the record that the ERP calls by another key."""
+    world.order("512", "1000", "5000", blocked=False)
+    with writing(world.database.engine) as conn:
+        conn.execute(sa.text("update canonical.sales_order set number = 'SO-512' where source_key = '512'"))
+    case = act(world, RequestOrderChange(source=ERP, order="SO-512", change="block_order"), "a", actor="olga").outcome["case"]
+    [row] = world.rows('select subject_key from process."case" where id = :id', id=case)
+    assert row.subject_key == "512"
