@@ -1,6 +1,7 @@
 """`make bench`: every case of docs on performance that exists here, as ratios; prints a table and writes bench.json.
 
-`--only NAME` runs the modules whose name holds NAME; `--rounds N` and `--rows N` change the size.
+`--only NAME` runs the modules whose name holds NAME, and writes nothing; `--skip NAME` leaves those out, and bench.json says so;
+`--rounds N` and `--rows N` change the size.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ def main() -> int:
     """Runs the cases; 0 also when a goal is missed: a ratio is a finding, a crash is a failure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
+    parser.add_argument("--skip", default="")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=30_000)
     asked = parser.parse_args()
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.startswith("bench_") and asked.only in m.name)
+    names = [name for name in names if not asked.skip or asked.skip not in name]
     found: list[Ratio] = []
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
@@ -96,6 +99,7 @@ def _write(found: list[Ratio], notes: list[str], asked: argparse.Namespace) -> N
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
         "rounds": asked.rounds,
         "rows": asked.rows,
+        "left_out": asked.skip or None,
         "ratios": [
             {
                 "case": line.case, "ours": line.ours, "theirs": line.theirs, "median": round(line.median, 3),
