@@ -1,6 +1,6 @@
 """`make bench`: every case of docs on performance that exists here, as ratios; prints a table and writes bench.json.
 
-`--only NAME` runs the modules whose name holds NAME, and writes nothing; `--skip NAME` leaves those out, and bench.json says so;
+`--only NAME` runs the modules whose name holds NAME and renews their lines of bench.json; every line says when and how it was taken.
 `--rounds N` and `--rows N` change the size.
 """
 
@@ -34,12 +34,10 @@ def main() -> int:
     """Runs the cases; 0 also when a goal is missed: a ratio is a finding, a crash is a failure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
-    parser.add_argument("--skip", default="")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=30_000)
     asked = parser.parse_args()
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.startswith("bench_") and asked.only in m.name)
-    names = [name for name in names if not asked.skip or asked.skip not in name]
     found: list[Ratio] = []
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
@@ -57,8 +55,7 @@ def main() -> int:
     for note in notes:
         print(f"note: {note}")
     print(_verdict(found))
-    if not asked.only:
-        _write(found, notes, asked)
+    _write(found, notes, asked)
     return 0
 
 
@@ -94,23 +91,26 @@ def _verdict(found: list[Ratio]) -> str:
 
 
 def _write(found: list[Ratio], notes: list[str], asked: argparse.Namespace) -> None:
+    """Writes a whole run; of a part of the cases it renews the lines and keeps the others."""
+    taken = {"taken_at": datetime.now(UTC).isoformat(timespec="seconds"), "rounds": asked.rounds, "rows": asked.rows}
+    fresh = [{**_line(line), **taken} for line in found]
+    kept = json.loads(OUT.read_text(encoding="utf-8")) if asked.only and OUT.is_file() else {"ratios": [], "notes": []}
+    names = {(line["case"], line["ours"], line["theirs"]) for line in fresh}
+    others = [line for line in kept["ratios"] if (line["case"], line["ours"], line["theirs"]) not in names]
     document = {
-        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
-        "rounds": asked.rounds,
-        "rows": asked.rows,
-        "left_out": asked.skip or None,
-        "ratios": [
-            {
-                "case": line.case, "ours": line.ours, "theirs": line.theirs, "median": round(line.median, 3),
-                "min": round(min(line.values), 3), "max": round(max(line.values), 3), "n": len(line.values), "goal": line.goal,
-                "at_most": line.at_most, "met": line.met, "rate": line.rate, "unit": line.unit,
-            }
-            for line in found
-        ],
-        "notes": notes,
-    }  # fmt: skip
+        "ratios": others + fresh,
+        "notes": [note for note in kept["notes"] if note not in notes] + notes,
+    }
     OUT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _line(line: Ratio) -> dict[str, object]:
+    return {
+        "case": line.case, "ours": line.ours, "theirs": line.theirs, "median": round(line.median, 3), "min": round(min(line.values), 3),
+        "max": round(max(line.values), 3), "n": len(line.values), "goal": line.goal, "at_most": line.at_most, "met": line.met,
+        "rate": line.rate, "unit": line.unit,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
