@@ -123,7 +123,8 @@ def test_a_transfer_is_found_by_its_reference(box: Box) -> None:
     """As the status is asked for: bare, in quotes, with a wildcard; what went out was batched before."""
     treasury, path = box.kyriba(), "payment/transfers/status"
     every = treasury.call("GET", path, params={"page.limit": 1000}).json()["results"]
-    assert {each["status"] for each in every} == {"REGISTERED", "TRANSMITTED"}
+    kinds = {each["status"] for each in every}
+    assert "TRANSMITTED" in kinds <= {"REGISTERED", "TRANSMITTED"}  # at some hours none waits for its batch
     assert all(each["remittance"]["status"] == "TRANSMITTED" for each in every if each["status"] == "TRANSMITTED")
     one = every[0]["reference"]
     for value in (one, f"'{one}'", f"{one[:-1]}*"):

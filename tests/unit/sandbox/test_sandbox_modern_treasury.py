@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from tests.unit.sandbox.conftest import Box
 WHOLE = Path(__file__).parents[4] / "shared" / "contracts" / "specs" / "modern_treasury_openapi_v1.yaml"
 DESCRIPTION = Description(spec.spec())
 ACCOUNT = objects.ACCOUNT_ID
+REPORTED_AT = 5
+"""The hour of the next morning at which a closed day's balances are reported."""
 NEW: dict[str, Any] = {
     "direction": "credit", "internal_account_id": ACCOUNT, "amount_lower_bound": 1000, "amount_upper_bound": 1000, "currency": "USD",
     "date_lower_bound": "2026-12-01", "date_upper_bound": "2026-12-01", "metadata": {"a": "b"},
@@ -90,6 +92,8 @@ def test_every_list_page_by_page(api: httpx.Client, path: str) -> None:
 
 def test_the_book_balances(box: Box, api: httpx.Client) -> None:
     """Every day closes where the next opens, and what was posted in between is the difference; the truth says the same."""
+    if datetime.fromisoformat(box.control("GET", "truth")["world_at"]).hour < REPORTED_AT:
+        box.control("POST", "advance", {"hours": REPORTED_AT})  # the truth knows a day at midnight, its report comes in the morning
     reports = list(api.get(f"internal_accounts/{ACCOUNT}/balance_reports", params={"per_page": "100"}).json())
     closed = {
         one["as_of_date"]: {b["balance_type"]: b["amount"] for b in one["balances"]}
