@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ import msgspec
 from pydantic import SecretStr
 
 from sync.connections import Connection
-from sync.errors import AuthError, TransientError
+from sync.errors import TransientError
 from sync.http import Answer, Client, Expect
+from sync.log_in import LoggedIn
 from sync.systems.kyriba.answers import Listing, explain, listing
 from sync.systems.kyriba.settings import Settings
 
@@ -53,8 +53,9 @@ class Session:
             interactive=interactive,
         )  # fmt: skip
         self._steady = steady
-        self._token: Token | None = None
-        self._lock = threading.Lock()
+        self._token = LoggedIn(
+            self.login, refused=lambda error: error.status == 401, good=lambda token: self._steady() < token.good_until
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
@@ -121,34 +122,12 @@ class Session:
         media: str = "application/json",
     ) -> Answer:
         kind = {"Accept": media, **({"Content-Type": "application/json"} if body else {})}
-        for tries_left in (1, 0):
-            token = self._current()
+
+        def once(token: Token) -> Answer:
             headers = {**kind, "Authorization": f"Bearer {token.value.get_secret_value()}"}
-            try:
-                return self.client.send(
-                    method, path, params=params, headers=headers, content=body, expect=expect, accept=accept, write=write
-                )  # fmt: skip
-            except AuthError as error:
-                if error.status != 401:
-                    raise
-                if not tries_left:
-                    raise AuthError(f"{error.detail}, with a new token too", connection=self._connection.name, status=401) from error
-                self._forget(token)
-        raise AssertionError("the second try returns or raises")
+            return self.client.send(method, path, params=params, headers=headers, content=body, expect=expect, accept=accept, write=write)
 
-    def _current(self) -> Token:
-        """The token at hand while it is good, else what a login gives."""
-        with self._lock:
-            if self._token is None or self._steady() >= self._token.good_until:
-                self._token = None
-                self._token = self.login()
-            return self._token
-
-    def _forget(self, used: Token) -> None:
-        """The tenant has refused `used`; another thread may have fetched a new one since."""
-        with self._lock:
-            if self._token is used:
-                self._token = None
+        return self._token.call(once)
 
 
 def _seconds(told: object) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import SecretStr
 from sync.connections import Connection
 from sync.errors import AuthError, PermanentError, SourceError, TransientError
 from sync.http import Answer, Client, error_of, wall_clock
+from sync.log_in import LoggedIn
 from sync.strict_json import NotStrict, loads
 from sync.systems.rest.declaration import Application
 from sync.systems.rest.paths import at
@@ -43,8 +43,7 @@ class Session:
             headers={"Accept": "application/json", **application.headers},
             deadline_seconds=application.deadline_seconds,
         )
-        self._token: SecretStr | None = None
-        self._lock = threading.Lock()
+        self._token = LoggedIn(self._fetched, refused=lambda error: isinstance(error, TokenRefused))
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
@@ -57,20 +56,12 @@ class Session:
         """Reads a path below the base, or an address that the application named on one of its own hosts."""
         if self._application.auth.kind != "oauth2":
             return self._send(path, params, None)
-        for tries_left in (1, 0):
-            token = self._token or self._renew(None)
-            try:
-                return self._send(path, params, token)
-            except TokenRefused as error:
-                if not tries_left:
-                    raise AuthError(f"{error.detail}, with a new token too", connection=self._connection.name, status=401) from error
-                self._renew(token)
-        raise AssertionError("the second try returns or raises")
+        return self._token.call(lambda token: self._send(path, params, token))
 
     def login(self) -> None:
         """Fetches a token where the login has one. Raises AuthError, with the application's own words, when it is refused."""
         if self._application.auth.kind == "oauth2":
-            self._renew(self._token)
+            self._token.renew(self._token.held)
 
     def _send(self, path: str, params: Mapping[str, str] | None, token: SecretStr | None) -> Answer:
         auth = self._application.auth
@@ -92,14 +83,6 @@ class Session:
             # whatever else it is called, what is no JSON is found out by reading it
             raise TransientError(f"{answer.place}: answered {answer.status} with a page of HTML", connection=self._connection.name)
         return answer
-
-    def _renew(self, used: SecretStr | None) -> SecretStr:
-        """A new token, unless another thread has fetched one since `used`."""
-        with self._lock:
-            if self._token is None or self._token is used:
-                self._token = None
-                self._token = self._fetched()
-            return self._token
 
     def _fetched(self) -> SecretStr:
         auth = self._application.auth
@@ -146,7 +129,7 @@ class Session:
             return ""
         paths = (self._application.error_path,) if self._application.error_path else _WORDS
         words = next((found for path in paths if isinstance(found := at(said, path), str) and found.strip()), "")
-        for secret in [*self._secrets.values(), *([self._token] if self._token else [])]:
+        for secret in [*self._secrets.values(), *([self._token.held] if self._token.held else [])]:
             words = words.replace(secret.get_secret_value(), "***")
         return " ".join(words.split())[:300]
 

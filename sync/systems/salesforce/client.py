@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 from urllib.parse import quote, urljoin
 
 from sync.connections import Connection
-from sync.errors import AuthError, PermanentError, SourceError, TransientError
+from sync.errors import PermanentError, SourceError, TransientError
 from sync.http import Answer, Client, Expect, wall_clock
+from sync.log_in import LoggedIn
 from sync.systems.salesforce.answers import SessionExpired, explain, limit_of
 from sync.systems.salesforce.login import Login, Token
 from sync.systems.salesforce.settings import Settings
@@ -30,8 +30,7 @@ class Session:
             headers={"Accept": "application/json", "Sforce-Call-Options": f"client={settings.client_name}"},
             interactive=interactive,
         )
-        self._token: Token | None = None
-        self._lock = threading.Lock()
+        self._token = LoggedIn(self.login, refused=lambda error: isinstance(error, SessionExpired))
         self.date: str | None = None
         """The org's clock, as the last answer named it."""
         self.answered_at = wall_clock()
@@ -122,23 +121,18 @@ class Session:
                 write=write,
             )
 
-        answer = self._with_token(once, renew=renew)
+        answer = self._token.call(once) if renew else self._in_this_session(once)
         self._note(answer)
         return answer
 
-    def _with_token(self, once: Callable[[Token], Answer], *, renew: bool) -> Answer:
-        """The call with the session's token, and with a new one if it has expired. A second refusal is a matter for a person."""
-        token = self._token or self._renew(None)
+    def _in_this_session(self, once: Callable[[Token], Answer]) -> Answer:
+        """The call with the session's token; one that has expired is renewed for what comes next, and SessionExpired raised."""
+        token = self._token.current()
         try:
             return once(token)
         except SessionExpired:
-            token = self._renew(token)
-            if not renew:
-                raise
-        try:
-            return once(token)
-        except SessionExpired as error:
-            raise AuthError(f"{error.detail}, with a new token too", connection=self._connection.name, status=401) from error
+            self._token.renew(token)
+            raise
 
     def _at(self, token: Token, path: str) -> str:
         """The path on the root that the token is for, and nowhere else: not even on our other hosts, such as the login server."""
@@ -149,14 +143,6 @@ class Session:
         if not url.startswith(token.root + "/"):
             raise PermanentError(f"refused a link that leads away from {token.root}", connection=self._connection.name)
         return url
-
-    def _renew(self, used: Token | None) -> Token:
-        """A new token, unless another thread has fetched one since `used`."""
-        with self._lock:
-            if self._token is None or self._token is used:
-                self._token = None
-                self._token = self.login()
-            return self._token
 
     def _explain(self, answer: Answer) -> SourceError | None:
         self._note(answer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 from sync.connections import ConfigError, Connection
 from sync.errors import AuthError, TransientError
 from sync.http import Answer, Client, wall_clock
+from sync.log_in import LoggedIn
 from sync.systems.sap_s4.settings import Settings
 
 EARLY = timedelta(seconds=60)
@@ -29,15 +29,20 @@ class _Token:
 class Access:
     """The credentials of one connection, by what its secrets are: user and password, client_id and client_secret, or an api_key alone.
 
-    Safe to share between threads. ConfigError when the connection names none, or tokens without the address they come from.
+    Tokens are fetched through `client`. Safe to share between threads. ConfigError when the connection names none, or tokens without the
+    address they come from.
     """
 
-    def __init__(self, connection: Connection, settings: Settings, *, wall: Callable[[], datetime] = wall_clock) -> None:
+    def __init__(
+        self, connection: Connection, settings: Settings, client: Callable[[], Client], *, wall: Callable[[], datetime] = wall_clock
+    ) -> None:
         self._connection = connection
         self._settings = settings
+        self._client = client
         self._wall = wall
-        self._lock = threading.Lock()
-        self._token: _Token | None = None
+        self._token = LoggedIn(
+            self._login, refused=lambda error: error.status == 401, good=lambda token: self._wall() < token.until
+        )  # fmt: skip
         named = connection.secrets
         self.tokens = "client_id" in named
         self._pair: tuple[str, str] | None = None
@@ -57,27 +62,16 @@ class Access:
         """User and password for basic authentication, where that is how."""
         return None if self.tokens else self._pair
 
-    def headers(self, client: Client) -> dict[str, str]:
-        """The headers that prove who asks; a token is fetched when there is none that lasts. Raises sync.errors."""
-        found = {"APIKey": self._key} if self._key else {}
-        if self.tokens:
-            found["Authorization"] = f"Bearer {self._lasting(client, None).get_secret_value()}"
-        return found
+    def call(self, once: Callable[[Mapping[str, str]], Answer]) -> Answer:
+        """What `once` returns, given the headers that prove who asks. A token is fetched when there is none that lasts, and renewed once
+        when it is refused. Raises sync.errors.
+        """
+        key = {"APIKey": self._key} if self._key else {}
+        if not self.tokens:
+            return once(key)
+        return self._token.call(lambda token: once({**key, "Authorization": f"Bearer {token.secret.get_secret_value()}"}))
 
-    def renew(self, client: Client, headers: Mapping[str, str]) -> None:
-        """After a 401: a new token, unless another thread has fetched one since `headers` were made."""
-        self._lasting(client, headers.get("Authorization"))
-
-    def _lasting(self, client: Client, refused: str | None) -> SecretStr:
-        with self._lock:
-            held = self._token
-            worn = held is None or held.until <= self._wall() or refused == f"Bearer {held.secret.get_secret_value()}"
-            if held is None or worn:
-                self._token = None
-                held = self._token = self._login(client)
-            return held.secret
-
-    def _login(self, client: Client) -> _Token:
+    def _login(self) -> _Token:
         assert self._settings.token_url is not None  # noqa: S101  (checked when it was made)
         assert self._pair is not None  # noqa: S101
         form = {"grant_type": "client_credentials", **({"scope": self._settings.scope} if self._settings.scope else {})}
@@ -85,7 +79,7 @@ class Access:
         if self._settings.token_credentials == "form":  # noqa: S105  (no password: where it goes)
             form |= {"client_id": self._pair[0], "client_secret": self._pair[1]}
             basic = None
-        answer = client.send("POST", self._settings.token_url, form=form, basic=basic, accept=(400, 401, 403))
+        answer = self._client().send("POST", self._settings.token_url, form=form, basic=basic, accept=(400, 401, 403))
         said = _json(answer)
         if answer.status >= 400:
             why = " ".join(str(said[name]) for name in ("error", "error_description") if said.get(name)) or f"answered {answer.status}"

@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from urllib.parse import urljoin, urlsplit
 
 from sync.connections import Connection
-from sync.errors import AuthError, PermanentError
+from sync.errors import PermanentError
 from sync.http import Answer, Client, Expect
 from sync.systems.sap_s4.access import Access
 from sync.systems.sap_s4.metadata import Described, described
@@ -28,7 +28,7 @@ class Session:
         self.settings = settings
         self.address = settings.address
         self._connection = connection
-        self._access = Access(connection, settings)
+        self._access = Access(connection, settings, lambda: self.client)
         origins = (settings.token_url,) if self._access.tokens and settings.token_url else ()
         self.client = client or Client(connection, settings.base_url, origins=origins, explain=explain)
         self._cookies: dict[str, str] = {}
@@ -77,29 +77,24 @@ class Session:
         and no answer came.
         """
         extra = {"sap-client": self.settings.sap_client} if self.settings.sap_client and not link else {}
-        for tries_left in (1, 0):
-            shown = self._access.headers(self.client)
+
+        def once(shown: Mapping[str, str]) -> Answer:
             cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())} if self._cookies else {}
-            try:
-                answer = self.client.send(
-                    method,
-                    path,
-                    params={**(params or {}), **extra},
-                    headers={**(headers or {}), **shown, **cookies},
-                    content=content,
-                    basic=self._access.basic,
-                    expect=expect,
-                    accept=accept,
-                    write=write,
-                )
-            except AuthError as error:
-                if not (self._access.tokens and tries_left and error.status == 401 and "Authorization" in shown):
-                    raise
-                self._access.renew(self.client, shown)
-                continue
-            self._keep(answer)
-            return answer
-        raise AssertionError("the second try returns or raises")
+            return self.client.send(
+                method,
+                path,
+                params={**(params or {}), **extra},
+                headers={**(headers or {}), **shown, **cookies},
+                content=content,
+                basic=self._access.basic,
+                expect=expect,
+                accept=accept,
+                write=write,
+            )
+
+        answer = self._access.call(once)
+        self._keep(answer)
+        return answer
 
     def get(
         self, entity_set: EntitySet, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, *,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import itertools
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +12,9 @@ import msgspec
 from pydantic import SecretStr
 
 from sync.connections import Connection
-from sync.errors import AuthError, SourceError, TransientError
+from sync.errors import SourceError, TransientError
 from sync.http import Answer, Client
+from sync.log_in import LoggedIn
 from sync.systems.tryton.answers import SessionExpired, believed, explain, result_of
 from sync.systems.tryton.settings import Settings
 from sync.systems.tryton.values import typed
@@ -31,9 +31,8 @@ class Session:
         self.client = client or Client(connection, settings.base_url, explain=explain, headers={"Accept": "application/json"})
         self._path = f"{quote(settings.database, safe='')}/rpc/"
         self._numbers = itertools.count(1)
-        self._token: SecretStr | None = None
+        self._token = LoggedIn(self.login, refused=lambda error: isinstance(error, SessionExpired), new="a new session")
         self._context: dict[str, Any] | None = None
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
@@ -98,25 +97,9 @@ class Session:
             raise
 
     def _call(self, method: str, params: Sequence[Any], *, write: bool = False) -> Answer:
-        for tries_left in (1, 0):
-            token = self._token or self._renew(None)
-            try:
-                return self._post(method, params, token=token, write=write)
-            except SessionExpired as error:
-                if not tries_left:
-                    raise AuthError(f"{error.detail}, with a new session too", connection=self._connection.name, status=401) from error
-                self._renew(token)
-        raise AssertionError("the second try returns or raises")
+        return self._token.call(lambda token: self._post(method, params, token=token, write=write))
 
     def _post(self, method: str, params: Sequence[Any], *, token: SecretStr | None, write: bool) -> Answer:
         body = msgspec.json.encode({"id": next(self._numbers), "method": method, "params": typed(params)})
         headers = {"Content-Type": "application/json"} | ({"Authorization": token.get_secret_value()} if token else {})
         return self.client.send("POST", self._path, headers=headers, content=body, write=write)
-
-    def _renew(self, used: SecretStr | None) -> SecretStr:
-        """A new session, unless another thread has opened one since `used`."""
-        with self._lock:
-            if self._token is None or self._token is used:
-                self._token = None
-                self._token = self.login()
-            return self._token
