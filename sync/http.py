@@ -168,8 +168,7 @@ class Client:
             answer = self._exchange(call)
             if answer.status >= 300 and answer.status not in accept:
                 raise self._error(answer, write=write)
-            if answer.status < 300:
-                self._believe(answer, expect, write=write)
+            self._believe(answer, expect, write=write)
         except SourceError as error:
             error.connection = error.connection or self.connection.name
             self.gate.leave(error, self._wall())
@@ -239,9 +238,10 @@ class Client:
         return explained or error_of(answer, now=self._wall())
 
     def _believe(self, answer: Answer, expect: Expect, *, write: bool) -> None:
-        if expect == "any" or not answer.body:
-            return
+        """Whether the body is of the kind asked for and whole; an error that is taken for an answer may be of any kind, but whole too."""
         kind = answer.content_type
+        if expect == "any" or not answer.body or (answer.status >= 300 and expect not in kind):
+            return
         if expect not in kind:
             _lost(answer.place, f"answered {answer.status} with {kind or 'no content type'} where {expect} was expected", write, None)
         framed = "content-length" in answer.headers or "chunked" in answer.headers.get("transfer-encoding", "")

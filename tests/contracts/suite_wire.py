@@ -29,6 +29,9 @@ RECORDS = 7
 CALLS_MAX = 40
 """More calls than this in one failing pull are a loop."""
 
+BROKEN_CALLS = 12
+"""About so many of a pull's calls are broken, one pull for each; a pull of fewer calls is broken at every one."""
+
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Log on</title></head><body><form>User</form></body></html>"
 Answer = Callable[[], Reply]
 
@@ -85,22 +88,30 @@ def _worths(case: AdapterCase, store: Store) -> dict[str, Decimal]:
 
 
 def _broken_pull(wire: Wire, store: Store, cursor: Cursor | None = None) -> tuple[SourceError | None, Cursor | None]:
-    """A pull on a broken wire: the error that ended it, and the cursor that was committed. Foreign errors fail the test."""
+    """A pull on a broken wire: the error that ended it, and the cursor that was committed. Foreign errors fail the test.
+
+    Where the system needs time the pull is taken up again at once from the cursor it gave, so that the faults reach every later call too.
+    """
     case, committed = wire.case, cursor
     before = len(wire.server.asked)
     try:
         with closing(case.source()) as source:
-            for item in source.pull(case.stream, cursor, now=case.now):
-                if isinstance(item, Pending):
-                    return None, item.cursor
-                store.take(source.map(case.stream, item))
-                committed = item.cursor or committed
+            for _ in range(CALLS_MAX):
+                again = False
+                for item in source.pull(case.stream, committed, now=case.now):
+                    if isinstance(item, Pending):
+                        committed, again = item.cursor, True
+                        break
+                    store.take(source.map(case.stream, item))
+                    committed = item.cursor or committed
+                if not again:
+                    return None, committed
+            raise AssertionError("the system is never done preparing")
     except SourceError as error:
         assert error.detail
         return error, committed
     finally:
         assert len(wire.server.asked) - before <= CALLS_MAX, "a failing pull calls without end"
-    return None, committed
 
 
 def _ends_whole(wire: Wire, store: Store, cursor: Cursor | None, truth: dict[str, Decimal]) -> None:
@@ -178,6 +189,24 @@ class WireSuite:
             pytest.fail("the pull made fewer calls than the test breaks: give the case smaller pages")
         assert isinstance(error, TransientError), error
         _ends_whole(wire, store, cursor, truth)
+
+    @pytest.mark.parametrize("fault", [cut(told=False), status(502, b"<html>Bad gateway</html>")], ids=["cut without a length", "502 html"])
+    def test_an_outage_at_any_call_costs_nothing(self, wire: Wire, fault: Callable[[Answer], Reply]) -> None:
+        """Whichever call of a pull finds the wire broken, also one made after a wait: nothing half-read is believed, nothing is lost.
+
+        What the adapter can do without, such as taking a finished job away, may go by without an error.
+        """
+        truth = _fill(wire.case)
+        calls = wire.break_data(lambda answer: answer())
+        _broken_pull(wire, Store())
+        for first in {*range(1, len(calls), max(1, len(calls) // BROKEN_CALLS)), len(calls)}:
+            forget_gates()
+            store = Store()
+            broken = wire.break_data(fault, first=first, times=1)
+            error, cursor = _broken_pull(wire, store)
+            assert broken, f"call {first} of {len(calls)} was not made"
+            assert error is None or isinstance(error, TransientError), (broken[0].path, error)
+            _ends_whole(wire, store, cursor, truth)
 
     @pytest.mark.parametrize("form", ["seconds", "date"])
     def test_a_wait_is_obeyed(self, wire: Wire, form: str) -> None:

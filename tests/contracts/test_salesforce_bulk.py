@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -244,30 +244,12 @@ def test_a_session_that_ends_costs_a_login_and_no_job(case: BulkContracts) -> No
     assert len(case.org.jobs) == 1
 
 
-class _Patient:
-    """A source whose pull waits for its jobs by itself."""
-
-    def __init__(self, inner: Source) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def pull(self, stream: str, cursor: Cursor | None, *, now: datetime) -> Iterator[Page | Pending]:
-        return pages_of(self._inner, stream, cursor, now=now)
-
-
-class _PatientContracts(BulkContracts):
-    def source(self) -> Source:
-        return cast(Source, _Patient(super().source()))
-
-
 class TestBulkWire(WireSuite):
     """The wire at its worst under a job."""
 
     @pytest.fixture
     def wire(self) -> Iterator[Wire]:
-        with _PatientContracts() as case:
+        with BulkContracts() as case:
             case.org.polls = 0
             yield Wire(case, case.org.server, refusal=EXPIRED)
 

@@ -12,6 +12,7 @@ from tests.contracts.kyriba_tenant import LANDSCAPE as KYRIBA_LANDSCAPE
 from tests.contracts.suite_wire import Wire, WireSuite
 from tests.contracts.test_ecb import Daily
 from tests.contracts.test_kyriba import Accounts, Balances, BankBalances, CashFlows, TenantCase, Transfers
+from tests.contracts.test_kyriba_statements import Statements
 from tests.contracts.test_modern_treasury import ExpectedPayments
 from tests.contracts.test_rest import Invoices as RestInvoices
 from tests.contracts.test_salesforce import Contracts
@@ -73,7 +74,7 @@ class ClosedDays(BankBalances):
 
 
 class TestKyriba(WireSuite):
-    @pytest.fixture(params=[Accounts, Balances, ClosedDays, CashFlows, Transfers])
+    @pytest.fixture(params=[Accounts, Balances, ClosedDays, CashFlows, Transfers, Statements])
     def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
         kind: type[TenantCase] = request.param
         with kind() as case:

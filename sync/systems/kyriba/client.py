@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +24,8 @@ DETAILS_MAX = 100
 """So many accounts may be named in one question for details."""
 LEEWAY_SECONDS = 5.0
 """A token is not used in its last seconds: a request that is on its way when it ends would be refused."""
+ARCHIVE = b"PK\x03\x04"
+"""How a zip archive begins."""
 _HTML = (b"<!doctype html", b"<html")
 
 
@@ -95,7 +99,7 @@ class Session:
         if answer.content_type.startswith("text/html") or answer.body[:200].lstrip().lower().startswith(_HTML):
             raise TransientError(f"{answer.place}: a web page came where a file was expected", connection=self._connection.name)
         framed = "content-length" in answer.headers or "chunked" in answer.headers.get("transfer-encoding", "")
-        if not framed and answer.body.lstrip()[:1] == b"<" and not answer.body.rstrip().endswith(b">"):
+        if not framed and not _ends(answer):
             raise TransientError(f"{answer.place}: the file was cut before its end", connection=self._connection.name)
         return answer
 
@@ -128,6 +132,18 @@ class Session:
             return self.client.send(method, path, params=params, headers=headers, content=body, expect=expect, accept=accept, write=write)
 
         return self._token.call(once)
+
+
+def _ends(answer: Answer) -> bool:
+    """Whether a file whose length was not told ends as its kind does: XML with its last tag, an archive with its directory, parts with the
+    last boundary. A text shows no end of its own; its reader tells a statement without a closing balance.
+    """
+    body = answer.body.strip()
+    if body.startswith(b"<"):
+        return body.endswith(b">")
+    if body.startswith(ARCHIVE):
+        return zipfile.is_zipfile(io.BytesIO(answer.body))
+    return not answer.content_type.startswith("multipart/") or body.endswith(b"--")
 
 
 def _seconds(told: object) -> float | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from sync.errors import DataError, TransientError
 from sync.http import Answer
-from sync.systems.kyriba.client import Session
+from sync.systems.kyriba.client import ARCHIVE, Session
 
 RUNNING = frozenset({"pending", "in progress", "cancelling"})
 DELIVERED = frozenset({"complete", "warning"})
@@ -24,7 +24,6 @@ GONE = "no longer known"
 FILES_MAX = 200
 UNPACKED_BYTES_MAX = 200 << 20
 RATIO_MAX = 200
-_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def unpacked(answer: Answer, name: str) -> Iterator[TaskFile]:
     """The files in an answer: itself, the members of a zip archive, or the parts of a multipart body. DataError when an archive can't be
     opened within its bounds.
     """
-    if answer.body.startswith(_ZIP):
+    if answer.body.startswith(ARCHIVE):
         yield from _members(answer.body, name)
     elif answer.content_type.startswith("multipart/"):
         head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
