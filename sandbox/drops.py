@@ -1,4 +1,4 @@
-"""Drop folders: files are written under another name and renamed, manifests come last; some are late, broken or sent twice."""
+"""Drop folders: files are written under another name and renamed, manifests and markers come last; some are late, broken or sent twice."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ class Drops:
         parts = [(file.name, file.body)]
         if file.manifest is not None:
             parts.append((file.name + ".manifest.json", file.manifest))
+        if "done" in file.about:
+            parts.append((f"{file.name}{file.about['done']}", b""))
         for name, body in parts:
             scratch = folder / f".{name}.part"
             scratch.write_bytes(body)
@@ -89,6 +91,8 @@ def broken(file: DropFile, how: str) -> DropFile:
         head, mark, tail = file.body.partition(b"<Cd>CLBD</Cd>")
         before, amount, rest = tail.partition(b'">')
         return _with_body(file, head + mark + before + amount + b"9" + rest)
+    if file.name.startswith("DEBMAS"):  # no totals: a record that lost its last position
+        return _with_body(file, file.body[:-3] + b"\r\n")
     lines = file.body.split(b"\r\n")
     lines[-2] = re.sub(rb",(\d)(\d)", lambda m: b"," + m[1] + b"%d" % ((int(m[2]) + 1) % 10), lines[-2], count=1)
     return _with_body(file, b"\r\n".join(lines))
@@ -101,4 +105,6 @@ def corrected(file: DropFile) -> DropFile:
     if file.system == "bank-emea":
         return _with_body(file, file.body.replace(b"</MsgId>", b"C</MsgId>", 1))
     first, mark, rest = file.body.partition(b"\r\n")
+    if file.name.startswith("DEBMAS"):
+        return _with_body(file, first[:-90] + b"CORRECTED".ljust(70) + first[-20:] + mark + rest)
     return _with_body(file, first + b";CORR" + mark + rest)

@@ -12,14 +12,15 @@ from sandbox.world.reference import S4_HOSTS, SYSTEMS
 RECORDS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury")
 HTTP = (*RECORDS, "ecb")
 FILES = ("bank-emea", "legacy-latam")
+SFTP = ("legacy-latam",)
 
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
-    "outage": (HTTP, "the connection is closed without an answer; how='503' answers 503 instead"),
+    "outage": ((*HTTP, *SFTP), "the connection is closed without an answer; how='503' answers 503 instead (HTTP)"),
     "rate_limit": (HTTP, "429; retry_after seconds (7), form 'seconds', 'date' or 'none'"),
     "quota": (("salesforce",), "403 REQUEST_LIMIT_EXCEEDED"),
     "server_error": (HTTP, "500; status and body can be given"),
-    "slow": (HTTP, "the body drips: chunk bytes (1) every pause seconds (0.5)"),
-    "truncated": (HTTP, "half the body, then the connection ends; content_length=false hides how much was meant"),
+    "slow": ((*HTTP, *SFTP), "the body drips: chunk bytes (1) every pause seconds (0.5)"),
+    "truncated": ((*HTTP, *SFTP), "half the body, then the connection ends; content_length=false hides how much was meant"),
     "html_login": (HTTP, "200 with an HTML login page"),
     "expired_token": (RECORDS, "401, and every token handed out is void; on the next page of a list unless anywhere=true"),
     "csrf_expired": (S4_HOSTS, "403 x-csrf-token: Required on the next write; all tokens are void"),
@@ -43,6 +44,9 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "late_file": (FILES, "files are held back while this lasts"),
     "broken_file": (FILES, "the next file is broken: how 'totals' or 'cut'"),
     "resent_file": (FILES, "the last file comes again at once: how 'same' or 'corrected' (same name, other content)"),
+    "other_host_key": (SFTP, "the server shows another key than its own"),
+    "login_refused": (SFTP, "the partner's key is not accepted"),
+    "read_only": (SFTP, "nothing may be renamed, made or written"),
 }
 
 
@@ -92,7 +96,7 @@ class Dial:
         now = self._steady()
         for fault in list(self._faults.values()):
             if fault.until is not None and now >= fault.until:
-                del self._faults[fault.id]
+                self._faults.pop(fault.id, None)  # the file server's threads look too
             elif fault.kind == kind and fault.system in (system, "*") and fault.entity in (None, entity):
                 return fault
         return None
@@ -112,7 +116,7 @@ class Dial:
         """Takes one fault away, or all; returns how many."""
         gone = list(self._faults) if fault_id is None else [i for i in self._faults if i == fault_id]
         for one in gone:
-            del self._faults[one]
+            self._faults.pop(one, None)
         return len(gone)
 
     def shown(self) -> list[dict[str, Any]]:

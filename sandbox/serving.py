@@ -1,4 +1,4 @@
-"""Starts everything: one world, one port per HTTP system and one for control, drop folders, the manifest."""
+"""Starts everything: one world, one port per HTTP system, one for SFTP and one for control, drop folders, the manifest."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ from sandbox.kyriba.api import API, TOKEN, Kyriba
 from sandbox.modern_treasury.api import ModernTreasury
 from sandbox.s4.api import ROOT, S4Host
 from sandbox.salesforce.api import Org
+from sandbox.sftp.keys import Keys
+from sandbox.sftp.server import USER, SftpServer
 from sandbox.world.acts import ACTS
 from sandbox.world.reference import S4_HOSTS
 
@@ -40,6 +42,7 @@ MARK_EVERY = 1.0
 SAVE_EVERY = 120.0
 ACTS.update(BREAKING)
 HTTP_SYSTEMS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "ecb")
+SFTP_SYSTEM = "legacy-latam"
 
 
 class _Quiet(uvicorn.Server):
@@ -128,9 +131,11 @@ class Sandbox:
         if control_port:
             self._identity.ports["control"] = control_port
         self.drops = Drops(state, {name: state / "drops" / name for name in ("bank-emea", "legacy-latam")}, host.dial)
-        self._sockets = {name: bind(self._identity.ports.get(name, 0)) for name in (*HTTP_SYSTEMS, "control")}
+        self._sockets = {name: bind(self._identity.ports.get(name, 0)) for name in (*HTTP_SYSTEMS, SFTP_SYSTEM, "control")}
         self._identity.ports = {name: s.getsockname()[1] for name, s in self._sockets.items()}
         self._identity.save()
+        self._keys = Keys.of(state / "sftp")
+        self._sftp = SftpServer(SFTP_SYSTEM, state / "drops" / SFTP_SYSTEM, self._keys, self._sockets[SFTP_SYSTEM], host.dial)
         self._stop = asyncio.Event()
         (state / "manifest.json").unlink(missing_ok=True)  # it tells of the last run
         self.manifest = self._describe()
@@ -158,6 +163,10 @@ class Sandbox:
         systems["ecb"] = {"base_url": self._url("ecb") + FOLDER}
         for name in ("bank-emea", "legacy-latam"):
             systems[name] = {"drop": str((self.state / "drops" / name).resolve())}
+        systems[SFTP_SYSTEM] |= {
+            "host": "127.0.0.1", "port": str(self._identity.ports[SFTP_SYSTEM]), "user": USER,
+            "private_key": str(self._keys.partner.resolve()), "host_key": self._keys.fingerprint,
+        }  # fmt: skip
         return {"pid": os.getpid(), "control": self._url("control"), "systems": systems}
 
     def _apps(self) -> dict[str, ASGIApp]:
@@ -189,6 +198,7 @@ class Sandbox:
         tasks = [asyncio.create_task(server.serve(sockets=[one])) for server, one in servers]
         self.host.catch_up()
         self.drops.deliver(self.host.world)
+        self._sftp.start()
         for server, _ in servers:
             await server.listening.wait()
         _write_private(self.state / "manifest.json", self.manifest)
@@ -202,6 +212,7 @@ class Sandbox:
             for server, _ in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)
+            await asyncio.to_thread(self._sftp.stop)
             self.host.catch_up()
             self.drops.deliver(self.host.world)
             self.host.journal.save(self.host.world)

@@ -1,4 +1,4 @@
-"""Files that systems leave behind: bank statements (camt.053, MT940) and the legacy ERP's delimited drop."""
+"""Files that systems leave behind: bank statements (camt.053, MT940) and the legacy ERP's drop, delimited and IDocs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.world.camt import render_statement
 from sandbox.world.engine import World, happening
+from sandbox.world.idoc import debmas
 from sandbox.world.model import ZERO, BankLine, Customer, DropFile, Invoice
 from sandbox.world.mt940 import render_mt940
 from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES, MT940
@@ -67,6 +68,7 @@ def legacy_drop(world: World) -> None:
     world.legacy_touched = set()
     if customers:
         world.outbox.append(_customers_file(world, customers))
+        world.outbox.append(_masters_file(world, customers))
     if items:
         world.outbox.append(_items_file(world, items))
 
@@ -112,6 +114,15 @@ def _customers_file(world: World, customers: list[Customer]) -> DropFile:
         ))  # fmt: skip
         totals[c.limit_currency] = totals.get(c.limit_currency, ZERO) + c.limit
     return legacy_file(world, "customers", "CLIENTES", CUSTOMER_COLUMNS, rows, totals=totals)
+
+
+def _masters_file(world: World, customers: list[Customer]) -> DropFile:
+    """The customers once more, as another system of theirs wants them: flat IDocs, with a marker written last."""
+    sequence = world.count("legacy:debmas")
+    made = world.now.astimezone(MEXICO)
+    body = "".join(debmas(c, world.count("legacy:docnum", 4_000_000), made) for c in customers).encode("latin-1", "replace")
+    name = f"DEBMAS_MX01_{made:%Y%m%d}_{sequence:06d}.txt"
+    return DropFile("legacy-latam", name, body, about={"kind": "debmas", "sequence": sequence, "records": len(customers), "done": ".done"})
 
 
 def legacy_file(

@@ -43,6 +43,14 @@ class Dial:
         """Makes something happen in the world."""
         return self._http.post("act", json={"do": do, **how}).raise_for_status().json()
 
+    def advance(self, **by: float) -> None:
+        """Lives through that much of world time now."""
+        self._http.post("advance", json=by).raise_for_status()
+
+    def state(self) -> Any:
+        """The world's counts; asking lets the dial do what it was told."""
+        return self._http.get("state").raise_for_status().json()
+
     def writes(self, system: str) -> list[dict[str, Any]]:
         """Every write that other companies' systems executed for us there."""
         found: list[dict[str, Any]] = self._http.get("log", params={"system": system}).raise_for_status().json()["writes"]
