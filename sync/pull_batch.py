@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from db.engine import Writing
-from sync import crash, landing, leases, quarantine, streams
+from sync import chains, crash, landing, leases, quarantine, streams
 from sync.connections import Connection
 from sync.errors import DataError
 from sync.landing import Arrival, Landed, raw_record_id
@@ -98,6 +98,7 @@ class Writer:
         refused = [(item, place) for item, place in zip(items, landed, strict=True) if item.refusal is not None]
         outcome = self._refuse(conn, refused, outcome, now)
         totals = self._totals(conn, items, landed, now)
+        chains.close(conn, self.place, totals, now=now)
         unread = next((item.refusal for item, _ in refused if not self._stream.atomic), None)
         cursor = self._advance(conn, items, outcome, unread)
         self._count(conn, len(items), outcome, cursor, now)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from db.engine import Reading
 from sync.connections import Connection
 from sync.drops.calendar import calendars, expected
+from sync.drops.deliveries import deliveries
 
 _RECEIVED = """
 select p.connection, p.name, p.recorded_at, p.byte_count, p.record_count,
@@ -44,15 +45,21 @@ def of_connections(conn: Reading, connections: Sequence[Connection], *, now: dat
 
 
 def _next(connection: Connection, now: datetime) -> list[Mapping[str, Any]]:
-    """The next file due of each stream that has a calendar."""
-    due = {
-        stream: each
+    """The next file due of each stream that has a calendar, of each delivery of one that has several."""
+    due = [
+        (stream, each)
         for stream, (calendar, name) in calendars(connection.options).items()
         for each in expected(calendar, (), zone=connection.zone, name=name, since=now, now=now)[-1:]
-    }
+    ]
+    if connection.system == "bank_files":
+        due += [
+            ("statements", each)
+            for delivery in deliveries(connection.options)
+            for each in delivery.awaited((), zone=connection.zone, since=now, now=now)[-1:]
+        ]
     return [
         {**_NONE, "file": f"{stream} of {each.subject}", "state": "expected", "due": each.due, "verdict": each.words}
-        for stream, each in due.items()
+        for stream, each in due
     ]
 
 

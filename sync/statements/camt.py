@@ -10,7 +10,7 @@ from typing import Any
 from lxml import etree
 
 from sync.errors import DataError
-from sync.statements.camt_parts import balance, detail, entry, local, party_account, text
+from sync.statements.camt_parts import balance, detail, entry, local, party_account, summary, text
 from sync.statements.model import Detail, Kind, Sink, Statement, refuse
 
 _KINDS: dict[str, Kind] = {"Stmt": "statement", "Rpt": "report", "Ntfctn": "notification"}
@@ -154,7 +154,7 @@ class _Reader:
                     statement.sequence = (child.text or "").strip() or None
             elif name == "CreDtTm":
                 statement.created = (child.text or "").strip() or self._made
-            elif name == "StmtPgntn":
+            elif name in ("StmtPgntn", "RptPgntn", "NtfctnPgntn"):
                 number = text(child, "PgNb") or ""
                 statement.page = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
             elif name == "Acct":
@@ -165,6 +165,8 @@ class _Reader:
                 statement.bank = text(child, "Svcr/FinInstnId/BICFI") or text(child, "Svcr/FinInstnId/BIC")
             elif name == "Bal":
                 statement.balances.append(balance(child))
+            elif name == "TxsSummry":
+                statement.declared += summary(child)
 
 
 def _names(element: Any) -> set[str]:

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sync.statements.model import Balance, Detail, Entry
+from sync.statements.model import Balance, Declared, Detail, Entry
+
+_PAGE_EDGES = {"OPBD": "OPIM", "PRCD": "OPIM", "CLBD": "CLIM"}
+"""Where a statement comes in pages, the balance at which one ends and the next begins is neither the day's first nor its last."""
+_SUMMARIES = {"TtlNtries": None, "TtlCdtNtries": "CRDT", "TtlDbtNtries": "DBIT"}
 
 
 @lru_cache(maxsize=4096)
@@ -63,6 +67,8 @@ def balance(element: Any) -> Balance:
     code = None
     if kind is not None:
         code = text(kind, "CdOrPrtry/Cd") or text(kind, "CdOrPrtry/Prtry") or text(kind, "Cd") or text(kind, "Prtry")
+    if kind is not None and (text(kind, "SubTp/Cd") or text(kind, "SubTp/Prtry")) == "INTM":
+        code = _PAGE_EDGES.get(code or "", code)
     return Balance(
         code=code or "",
         amount=(own(amount) if amount is not None else None) or "",
@@ -70,6 +76,15 @@ def balance(element: Any) -> Balance:
         direction=text(element, "CdtDbtInd") or "",
         date=text(element, "Dt/Dt") or text(element, "Dt/DtTm") or "",
     )
+
+
+def summary(element: Any) -> list[Declared]:
+    """What `TxsSummry` says of all entries, of the credits and of the debits: plain numbers, whatever the entries' currencies."""
+    return [
+        Declared(_SUMMARIES[local(each.tag)], text(each, "NbOfNtries"), text(each, "Sum"), "")
+        for each in element
+        if local(each.tag) in _SUMMARIES
+    ]
 
 
 def entry(element: Any, details: Sequence[Detail]) -> Entry:

@@ -20,7 +20,8 @@ from sync.statements.model import Declared, Statement, Total
 from sync.statements.owners import Owners
 from sync.statements.reckoning import Sums, reckon, sums
 from sync.statements.schema import Schemas
-from sync.statements.verdicts import Chain, Reckoned, arithmetic, balances, chains, followed, in_order, plain
+from sync.statements.summary import summarised
+from sync.statements.verdicts import Chain, Link, Reckoned, arithmetic, balances, chains, followed, in_order, plain, spans
 
 _SHOWN = 50
 _AMOUNT_LIMIT = Decimal(10) ** 15
@@ -40,17 +41,16 @@ class Reading:
         own tells a person what is missing. `sequences`: whether a gap in the statements' numbers counts.
         """
         moving: Chain = chain
-        chained: list[tuple[int, ControlTotal]] = []
-        place = {id(one): at for at, one in enumerate(self.reckoned)}
+        linked: list[tuple[Reckoned, Link]] = []
         for one in in_order(self.reckoned):
-            chained += [(place[id(one)], total) for total in chains(one, moving, sequences=sequences)]
+            linked += [(one, link) for link in chains(one, moving, sequences=sequences)]
             moving = followed(moving, [one])
-        broken = [(at, total) for at, total in chained if not total.agree]
+        broken = [(one, link) for one, link in linked if not link.total.agree]
         return Mapped(
             records=self.facts.records + len(broken),
             frames=self.facts.frames,
-            rejects=pl.DataFrame([self._break(n, at, total, chain) for n, (at, total) in enumerate(broken)], schema=REJECT_SCHEMA),
-            control_totals=(*self.totals, *(total for _, total in chained)),
+            rejects=pl.DataFrame([self._break(n, one, link) for n, (one, link) in enumerate(broken)], schema=REJECT_SCHEMA),
+            control_totals=(*self.totals, *(link.total for _, link in linked), *(span for one in self.reckoned for span in spans(one))),
             fields_seen=self.fields_seen,
         )
 
@@ -58,10 +58,13 @@ class Reading:
         """What the next statement of each account has to follow."""
         return followed(chain, in_order(self.reckoned))
 
-    def _break(self, number: int, at: int, total: ControlTotal, chain: Chain) -> dict[str, object]:
+    def _break(self, number: int, one: Reckoned, link: Link) -> dict[str, object]:
         """A record of its own behind the file's last: it lands nowhere, for what does not follow lands all the same."""
-        one = self.reckoned[at]
-        evidence: dict[str, object] = {"statement": one.statement, "account": one.account, "last": dict(chain.get(one.account, {}))}
+        total = link.total
+        evidence: dict[str, object] = {
+            "statement": one.statement, "account": one.account, "last": dict(link.last), "date": str(one.closing_date),
+            "currency": total.currency or one.currency,
+        }  # fmt: skip
         amount: Decimal | None = None
         if total.verdict == "chains":
             amount = (total.computed_amount or Decimal(0)) - (total.declared_amount or Decimal(0))
@@ -122,6 +125,10 @@ def _judged(collected: Collected, reckoned: Sequence[Reckoned], found: Sums) -> 
             totals.append(ControlTotal(f"{one.subject}: {one.pending} entries not booked yet", "pending", agree=True))
         about = {"statement": one.statement, "account": one.account, "format": statement.format}
         for each in _declared(at, statement, found):
+            excuse = None if each.agree or not statement.format.startswith("camt.") else _excuse(statement, one)
+            if excuse is not None:
+                totals.append(ControlTotal(f"warning: {each.subject}: {_difference(each)}; {excuse}", "totals", agree=True))
+                continue
             totals.append(_control(each))
             if not each.agree:
                 refusals.append(("control_total", f"{each.subject}: {_difference(each)}", {**about, **_numbers(each)}))
@@ -139,8 +146,18 @@ def _judged(collected: Collected, reckoned: Sequence[Reckoned], found: Sums) -> 
     return totals
 
 
+def _excuse(statement: Statement, one: Reckoned) -> str | None:
+    """Why a summary that differs refuses nothing; None where it is the only proof of the entries."""
+    found = [total.agree for total in balances(one)]
+    if found:
+        return "the balances prove the entries" if all(found) else None
+    return None if statement.page is None else "it may count the whole statement, of which this is a page"
+
+
 def _declared(at: int, statement: Statement, found: Sums) -> list[Total]:
     """What the statement says of its entries' number and sum, against them. A BAI2 file that names only sums has nothing to compare."""
+    if statement.format.startswith("camt."):
+        return list(summarised(at, statement, found))
     made: list[Total] = []
     for each in statement.declared:
         total, count = found.sides.get((at, each.direction or ""), (Decimal(0), 0))

@@ -22,19 +22,21 @@ _NOTHING = (Decimal(0), 0)
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Sums and numbers of the entries of a file. `booked` and `counters`: (statement, currency) -> sum and number; `sides`: (statement,
-    direction) -> the same over all entries, pending ones too.
+    direction) -> the same over all entries, pending ones too; `told`: (statement, direction, whether booked) -> sum and number of the
+    entries, and the number of their transactions.
     """
 
     booked: Mapping[tuple[int, str], tuple[Decimal, int]]
     counters: Mapping[tuple[int, str, str], tuple[Decimal, int]]
     sides: Mapping[tuple[int, str], tuple[Decimal, int]]
+    told: Mapping[tuple[int, str, bool], tuple[Decimal, int, int]]
 
 
 def sums(entries: pl.DataFrame) -> Sums:
     """The sums over typed entries, exact; piece by piece, so that a large file takes little memory."""
     booked: dict[tuple[int, str], tuple[Decimal, int]] = {}
     counters: dict[tuple[int, str, str], tuple[Decimal, int]] = {}
-    sides: dict[tuple[int, str], tuple[Decimal, int]] = {}
+    told: dict[tuple[int, str, bool], tuple[Decimal, int, int]] = {}
     side = pl.when(pl.col("amount") < 0).then(pl.lit("DBIT")).otherwise(pl.lit("CRDT")).alias("side")
     for part in entries.with_columns(pl.col("currency").fill_null("")).iter_slices(SUMMED_ROWS):
         counted = part.filter("is_booked")
@@ -45,8 +47,8 @@ def sums(entries: pl.DataFrame) -> Sums:
             ["statement", "currency", "counter_currency"],
             "counter_amount",
         )
-        _add(sides, part.with_columns(side, pl.col("amount").abs()), ["statement", "side"], "amount")
-    return Sums(booked, counters, sides)
+        _tell(told, part.with_columns(side, pl.col("amount").abs()))
+    return Sums(booked, counters, _sides(told), told)
 
 
 def _add(found: dict[Any, tuple[Decimal, int]], part: pl.DataFrame, by: list[str], amount: str) -> None:
@@ -54,6 +56,23 @@ def _add(found: dict[Any, tuple[Decimal, int]], part: pl.DataFrame, by: list[str
     for *key, total, count in grouped.iter_rows():
         before, counted = found.get(tuple(key), _NOTHING)
         found[tuple(key)] = (before + total, counted + count)
+
+
+def _tell(told: dict[tuple[int, str, bool], tuple[Decimal, int, int]], part: pl.DataFrame) -> None:
+    """An entry without transactions is one."""
+    parts = pl.col("parts").clip(lower_bound=1).sum()
+    grouped = part.group_by("statement", "side", "is_booked").agg(pl.col("amount").cast(pl.Decimal(38, 4)).sum(), pl.len(), parts)
+    for statement, side, is_booked, amount, count, transactions in grouped.iter_rows():
+        before = told.get((statement, side, is_booked), (Decimal(0), 0, 0))
+        told[statement, side, is_booked] = (before[0] + amount, before[1] + count, before[2] + transactions)
+
+
+def _sides(told: Mapping[tuple[int, str, bool], tuple[Decimal, int, int]]) -> dict[tuple[int, str], tuple[Decimal, int]]:
+    found: dict[tuple[int, str], tuple[Decimal, int]] = {}
+    for (statement, side, _), (amount, count, _) in told.items():
+        before, counted = found.get((statement, side), _NOTHING)
+        found[statement, side] = (before + amount, counted + count)
+    return found
 
 
 def reckon(collected: Collected, found: Sums) -> list[Reckoned]:

@@ -12,6 +12,7 @@ from sync.ports import ControlTotal
 
 OPENING = ("OPBD", "PRCD", "OPIM")
 CLOSING = ("CLBD", "CLIM")
+SPAN = "span"
 Chain = Mapping[str, Mapping[str, str]]
 """Account (and its currency, where that is not the account's own) -> its newest closing balance, as JSON-able text: part of a cursor."""
 
@@ -90,7 +91,15 @@ def arithmetic(pair: Pair) -> dict[str, object]:
     return found
 
 
-def chains(reckoned: Reckoned, chain: Chain, *, sequences: bool = True) -> Iterator[ControlTotal]:
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A statement held against the last one of its account: `total` is the verdict (`chains` or `sequence`), `last` what it has to follow."""
+
+    total: ControlTotal
+    last: Mapping[str, str]
+
+
+def chains(reckoned: Reckoned, chain: Chain, *, sequences: bool = True) -> Iterator[Link]:
     """The opening balance is the account's last closing balance; and, where both have a number, no number is missing between them.
 
     Nothing where there is nothing to follow. An older statement that comes late follows nothing, nor does the same one again.
@@ -100,23 +109,33 @@ def chains(reckoned: Reckoned, chain: Chain, *, sequences: bool = True) -> Itera
         if last is None or pair.opening is None or not _is_newer(reckoned, pair, last):
             continue
         declared = Decimal(last["closing"])
-        yield ControlTotal(
-            subject=reckoned.subject,
-            verdict="chains",
-            agree=declared == pair.opening,
-            currency=pair.currency,
-            declared_amount=declared,
-            computed_amount=pair.opening,
+        agrees = declared == pair.opening
+        total = ControlTotal(
+            reckoned.subject, "chains", agrees, currency=pair.currency, declared_amount=declared, computed_amount=pair.opening
         )
+        yield Link(total, last)
         expected = _expected(reckoned, last)
         if sequences and pair is reckoned.pairs[0] and expected is not None and reckoned.sequence is not None:
             gap = reckoned.sequence > expected
+            wanted = expected if gap else reckoned.sequence
+            numbered = ControlTotal(reckoned.subject, "sequence", not gap, declared_count=wanted, computed_count=reckoned.sequence)
+            yield Link(numbered, last)
+
+
+def spans(reckoned: Reckoned) -> Iterator[ControlTotal]:
+    """From which balance to which a closed statement goes, and its number: what a gap between two others is later closed by. The subject
+    is the account and the closing date.
+    """
+    for pair in reckoned.pairs if reckoned.is_final else ():
+        if pair.opening is not None and pair.closing is not None and pair.closing_date is not None:
             yield ControlTotal(
-                reckoned.subject,
-                "sequence",
-                agree=not gap,
-                declared_count=expected if gap else reckoned.sequence,
-                computed_count=reckoned.sequence,
+                subject=f"{reckoned.account} {pair.closing_date}",
+                verdict=SPAN,
+                agree=True,
+                currency=pair.currency,
+                declared_count=reckoned.sequence,
+                declared_amount=pair.opening,
+                computed_amount=pair.closing,
             )
 
 

@@ -1,4 +1,4 @@
-"""Bank statements from a drop folder: camt.053 versions 02 and 08."""
+"""Bank statements that are dropped into folders, here or on an SFTP server: camt.052, 053 and 054, MT940, MT942, BAI2."""
 
 from sync.connections import Connection, Landscape
 from sync.systems.bank_files.client import BankFiles

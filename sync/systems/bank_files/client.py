@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sync.declared.declaration import read_options
 from sync.drops.arrivals import Arrivals, Dropped, Signs
 from sync.drops.places import places_of
 from sync.errors import DataError, SourceError
-from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Pending, Stream
+from sync.ports import Arrived, Capabilities, Cursor, Expected, Finding, Mapped, Page, Pending, Stream
 from sync.statements import Owners, Reading, Schemas, encoding_of, has_end, read
 from sync.systems.bank_files.settings import Settings
 
@@ -34,7 +34,7 @@ class BankFiles:
 
     def __init__(self, connection: Connection, landscape: Landscape, wall: Callable[[], float] = time.time) -> None:
         """Raises ConfigError when an option is wrong."""
-        self._name = connection.name
+        self._name, self._zone = connection.name, connection.zone
         self._settings = read_options(Settings, connection)
         self._signs = Signs(self._settings.pattern, self._settings.done_suffix)
         self._resting = Signs(self._settings.pattern, self._settings.done_suffix, stable_seconds=self._settings.settle_seconds)
@@ -104,6 +104,10 @@ class BankFiles:
         dropped = self._arrivals.find(page.name, self._signs)
         if dropped is not None and dropped.place.read(dropped.file, MAX_FILE_BYTES) == page.body:
             self._arrivals.settle(dropped, accepted=accepted, reason=reason)
+
+    def expected(self, stream: str, arrivals: Sequence[Arrived], *, since: datetime | None, now: datetime) -> Sequence[Expected]:  # noqa: ARG002
+        """What the bank was to deliver since `since`, and the next to come, given the files that have come."""
+        return [each for one in self._settings.expect for each in one.awaited(arrivals, zone=self._zone, since=since, now=now)]
 
     def probe(self, *, now: datetime) -> Iterator[Finding]:
         """Whether the places can be read, files can be moved, and what waits there can be understood."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from sync.drops.deliveries import Deliveries, Delivery, distinct
 from sync.drops.options import DropOptions
 
 
@@ -23,11 +24,18 @@ class Settings(DropOptions):
     """A marker that the sender writes last: `x.sta` is complete once `x.sta.done` is there."""
     sequence_numbers: bool = True
     """Whether a gap in the statements' numbers is told; false for a bank that does not count by account."""
+    expect: Deliveries
+    """When the bank's files are due: one delivery, or several."""
     xsd_folder: str | None = None
     """Where the ISO 20022 schemas lie, `camt.053.001.08.xsd` and so on."""
     webhook: dict[str, Any] | None = None
     takes: tuple[str, ...] | None = None
     require_customer: bool | None = None
+
+    @field_validator("expect")
+    @classmethod
+    def _told_apart(cls, expect: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
+        return tuple(distinct(expect))
 
     @model_validator(mode="before")
     @classmethod

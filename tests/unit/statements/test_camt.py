@@ -245,7 +245,9 @@ def test_an_older_or_a_repeated_statement_follows_nothing() -> None:
     newer = {IBAN: {"closing": "1", "date": "2026-03-09", "statement": "S-9"}}
     assert followed(newer, OLD.document(OLD.entry()), OWNERS) == newer
     own = followed({}, OLD.document(OLD.entry()), OWNERS)
-    assert [t.verdict for t in read(OLD.document(OLD.entry()), {IBAN: dict(own[IBAN])}).control_totals] == ["parses", "balances"]
+    assert [t.verdict for t in read(OLD.document(OLD.entry()), {IBAN: dict(own[IBAN])}).control_totals if t.verdict != "span"] == [
+        "parses", "balances",
+    ]  # fmt: skip
     assert followed(own, OLD.document(OLD.entry("60.49")), OWNERS) == own
 
 

@@ -85,7 +85,7 @@ def test_envelopes_around_one_or_several_messages_are_taken_off(wrap: object) ->
     assert len(rows(read(wrap(message(*LINE)).encode()), "bank_transaction")) == 1
     found = read((wrap(message(*LINE)) + wrap(second)).encode())
     assert {total.verdict: total.agree for total in found.control_totals} == {
-        "parses": True, "balances": True, "chains": True, "sequence": True,
+        "parses": True, "balances": True, "chains": True, "sequence": True, "span": True,
     }  # fmt: skip
     assert len(rows(found, "bank_account")) == 2
 
@@ -170,7 +170,7 @@ def test_expected_lines_are_not_booked() -> None:
     """EC and ED are expected, not booked."""
     found = read(message(*LINE, ":61:260302EC999,00NMSCNONREF").encode())
     assert len(rows(found, "bank_transaction")) == 1
-    assert [total.verdict for total in found.control_totals] == ["parses", "pending", "balances"]
+    assert [total.verdict for total in found.control_totals] == ["parses", "pending", "balances", "span"]
 
 
 def test_available_and_forward_balances() -> None:
