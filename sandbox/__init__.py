@@ -1,4 +1,4 @@
-"""Another company's software: Salesforce, three S/4HANA hosts, Kyriba, a bank's and a legacy ERP's file drops, on loopback.
+"""Another company's software: Salesforce, three S/4HANA hosts, Kyriba and others, a bank's and a legacy ERP's file drops, on loopback.
 
 Behind them stands one world with two years of history that goes on in compressed time. `running` starts it in this process
 for tests; `python -m sandbox` as a program of its own.

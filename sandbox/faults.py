@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.world.reference import S4_HOSTS, SYSTEMS
 
-RECORDS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury")
+RECORDS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "subscriptions")
 HTTP = (*RECORDS, "ecb")
 FILES = ("bank-emea", "legacy-latam")
 SFTP = ("legacy-latam",)

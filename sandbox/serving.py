@@ -34,6 +34,7 @@ from sandbox.s4.api import ROOT, S4Host
 from sandbox.salesforce.api import Org
 from sandbox.sftp.keys import Keys
 from sandbox.sftp.server import USER, SftpServer
+from sandbox.subscriptions.api import Subscriptions
 from sandbox.world.acts import ACTS
 from sandbox.world.reference import S4_HOSTS
 
@@ -41,8 +42,8 @@ BEAT = 0.25
 MARK_EVERY = 1.0
 SAVE_EVERY = 120.0
 ACTS.update(BREAKING)
-HTTP_SYSTEMS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "ecb")
 SFTP_SYSTEM = "legacy-latam"
+HTTP_SYSTEMS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "subscriptions", "ecb")
 
 
 class _Quiet(uvicorn.Server):
@@ -160,6 +161,7 @@ class Sandbox:
         systems["modern-treasury"] = {
             "base_url": self._url("modern-treasury"), "organization_id": "sandbox-organization", "api_key": words["modern-treasury"],
         }  # fmt: skip
+        systems["subscriptions"] = {"base_url": self._url("subscriptions"), "api_key": words["subscriptions"]}
         systems["ecb"] = {"base_url": self._url("ecb") + FOLDER}
         for name in ("bank-emea", "legacy-latam"):
             systems[name] = {"drop": str((self.state / "drops" / name).resolve())}
@@ -180,6 +182,8 @@ class Sandbox:
         }
         second = ModernTreasury(host, "sandbox-organization", words["modern-treasury"])
         apps["modern-treasury"] = Gate("modern-treasury", dial, second.answer, second.target, second.void_tokens)
+        billing = Subscriptions(host, words["subscriptions"])
+        apps["subscriptions"] = Gate("subscriptions", dial, billing.answer, billing.target, billing.void_tokens)
         rates = Ecb(host)
         apps["ecb"] = Gate("ecb", dial, rates.answer, rates.target, rates.void_tokens)
         for name in S4_HOSTS:

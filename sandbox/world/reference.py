@@ -52,7 +52,7 @@ LEGAL_ENTITIES: Final[dict[str, LegalEntity]] = {
 }  # fmt: skip
 
 S4_HOSTS: Final = ("sap-emea", "sap-na", "sap-apac")
-SYSTEMS: Final = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "ecb", "bank-emea", "legacy-latam")
+SYSTEMS: Final = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "subscriptions", "ecb", "bank-emea", "legacy-latam")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sandbox.world import operating
+from sandbox.world import operating, subscriptions
 from sandbox.world.engine import World
 from sandbox.world.model import ZERO
 from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES
@@ -33,7 +33,7 @@ def truth(world: World) -> dict[str, Any]:
     customers = [
         {"customer": c.number, "name": c.name, "legal_entity": c.entity, "system": LEGAL_ENTITIES[c.entity].host,
          "currency": c.currency, "terms": c.terms, "crm_number": numbers.get(c.number)} for c in world.customers.values()
-    ]  # fmt: skip
+    ] + subscriptions.customers(world)  # fmt: skip
     contracts = [
         {"number": c.number, "id": c.id, "status": c.status, "value": f"{c.value:f}", "currency": c.currency,
          "customer": c.customer, "legal_entity": c.entity, "order": c.order, "beyond_limit": c.beyond,
@@ -52,7 +52,7 @@ def truth(world: World) -> dict[str, Any]:
          "closed": str(max(closed)), "closing": f"{closed[max(closed)][1]:f}"}
     )  # fmt: skip
     return {
-        "world_at": world.now.isoformat(), "invoices": invoice_totals(world), "payments": payment_totals(world),
+        "world_at": world.now.isoformat(), "invoices": [*invoice_totals(world), *subscriptions.totals(world)], "payments": payment_totals(world),
         "limits": limits, "customers": customers, "contracts": contracts, "banks": banks,
         "orders": {"total": len(world.orders), "blocked": [o.number for o in world.orders.values() if o.block]},
     }  # fmt: skip
