@@ -27,10 +27,13 @@ from app.queue_views import (
     Intent,
     Journey,
     JourneyHit,
+    OrderChange,
+    OrderRequest,
     Preview,
     PreviewLine,
     Receipt,
     RunLine,
+    SalesOrder,
 )
 from app.views import (
     Amount,
@@ -44,6 +47,7 @@ from app.views import (
     HandItem,
     Health,
     NotAllowed,
+    OrderKey,
     Person,
     Receivables,
     ReceivablesFilter,
@@ -78,6 +82,9 @@ __all__ = [
     "Journey",
     "JourneyHit",
     "NotAllowed",
+    "OrderChange",
+    "OrderKey",
+    "OrderRequest",
     "Person",
     "Preview",
     "PreviewLine",
@@ -85,6 +92,7 @@ __all__ = [
     "Receivables",
     "ReceivablesFilter",
     "RunLine",
+    "SalesOrder",
     "Tile",
     "Today",
     "Trend",
@@ -127,6 +135,10 @@ class Desk(Protocol):
     def search(self, text: str) -> Sequence[JourneyHit]: ...
 
     def journey(self, number: str, known_at: datetime | None = None) -> Journey | None: ...
+
+    def order(self, order: OrderKey) -> SalesOrder:
+        """The order with the changes that may be asked of it and what was asked before; DeskError when it is not there to be seen."""
+        ...
 
     def connections(self) -> Sequence[ConnectionView]: ...
 

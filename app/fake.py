@@ -31,16 +31,19 @@ from app.desk import (
     Journey,
     JourneyHit,
     NotAllowed,
+    OrderKey,
     Person,
     Preview,
     PreviewLine,
     Receipt,
     Receivables,
     ReceivablesFilter,
+    SalesOrder,
     Tile,
     Today,
     WhatIf,
 )
+from sync.commands import NEEDS_REASON
 
 Mood = Literal["full", "empty", "stale", "failing", "refusing"]
 SENTINEL = "SECRET-7f3a connection to server at 10.0.0.7 failed"
@@ -197,6 +200,13 @@ class FakeDesk:
         self._mood_check()
         return None if self._is_empty else queue.journey(number)
 
+    def order(self, order: OrderKey) -> SalesOrder:
+        self._mood_check()
+        region, customer, amount = queue.orders().get(order, ("", "", None))
+        if self._is_empty or not region or not self._sees(region):
+            raise DeskError(f"There is no order {order.key} of {order.source} that you may see.")
+        return queue.order(order, region, customer, amount, self.submitted)
+
     def connections(self) -> Sequence[ConnectionView]:
         self._mood_check()
         views = [] if self._is_empty else queue.connections(figures.feeds(stale=self.mood == "stale"))
@@ -211,6 +221,8 @@ class FakeDesk:
         self._mood_check()
         if not self._person.may("operator"):
             raise NotAllowed("Only operators may do that.")
+        if intent.kind in NEEDS_REASON and not (intent.reason or "").strip():
+            raise DeskError("Say why: this action is kept with its reason.")
         known = next((at for at, kept in enumerate(self.submitted) if kept.key == intent.key), None)
         if known is None:
             self.submitted.append(intent)

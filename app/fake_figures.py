@@ -9,7 +9,7 @@ from math import exp, sin
 
 import polars as pl
 
-from app.desk import Amount, Case, Feed, HandItem, Tile
+from app.desk import Amount, Case, Feed, HandItem, OrderKey, Tile
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 TODAY = NOW.date()
@@ -84,6 +84,8 @@ def hand_items() -> list[HandItem]:
                  "exposure", {"party": "5"}),
         HandItem("exceptions", "The statement does not balance", "camt.053 of DE01, account ending 4711", money("310000.00"), NOW - 2 * hours,
                  "O. Operator", "exceptions", {"cause": "balance_mismatch"}),
+        HandItem("case", "Block order 4500001873 again: Hoshino Precision KK", "The customer has asked for a standstill agreement", money("95160.00"),
+                 NOW - 2 * hours, None, "exposure", {"case": "8"}),
         HandItem("feed", "sap-apac billing is late", "Newest data 94 minutes old, target 30", None, NOW - hours, None, "connections", {"connection": "sap-apac"}),
     ]  # fmt: skip
 
@@ -299,10 +301,12 @@ def breaches() -> pl.DataFrame:
 def decisions() -> pl.DataFrame:
     """What was decided, by rule or person."""
     rows = [(31 - at, NOW - timedelta(minutes=11 + 47 * at), f"Order 45000018{77 - at}", CUSTOMERS[at % 8][1], "release" if at % 3 else "hold",
-             Decimal(118_000 + 9_500 * at), CUSTOMERS[at % 8][5], "order_to_cash 3", "within policy" if at % 3 else "exposure above limit", CUSTOMERS[at % 8][2])
+             Decimal(118_000 + 9_500 * at), CUSTOMERS[at % 8][5], "order_to_cash 3", "within policy" if at % 3 else "exposure above limit", CUSTOMERS[at % 8][2],
+             "the rule", f"sap-{CUSTOMERS[at % 8][2].lower()}", f"45000018{77 - at}")
             for at in range(12)]  # fmt: skip
     return pl.DataFrame(rows, {"id": pl.Int64, "decided_at": pl.Datetime("us", "UTC"), "subject": pl.String, "customer": pl.String, "outcome": pl.String,
-                               "amount": MONEY, "currency": pl.String, "rule": pl.String, "reasons": pl.String, "region": pl.String}, orient="row")  # fmt: skip
+                               "amount": MONEY, "currency": pl.String, "rule": pl.String, "reasons": pl.String, "region": pl.String,
+                               "decided_by": pl.String, "source": pl.String, "order_key": pl.String}, orient="row")  # fmt: skip
 
 
 def cases() -> list[Case]:
@@ -312,7 +316,11 @@ def cases() -> list[Case]:
     effects: Sequence[str] = ("On approval: the order's block is removed in sap-emea", "A forecast event is published to kyriba")
     return [
         Case(7, "Order 4500001877", "Aceros del Norte SA", "LATAM", money("1240000.00"), "open", NOW - timedelta(hours=26), None, None, None,
-             ("Exposure would reach 131 % of the limit", "18 % of receivables are overdue"), inputs, "order_to_cash", "3", effects),
+             ("Exposure would reach 131 % of the limit", "18 % of receivables are overdue"), inputs, "order_to_cash", "3", effects,
+             order=OrderKey("sap-latam", "4500001877")),
+        Case(8, "Block order 4500001873 again", "Hoshino Precision KK", "APAC", money("15600000", "JPY"), "open", NOW - timedelta(hours=2), None, None, None,
+             ("The customer has asked for a standstill agreement",), {"order": "4500001873"}, "person", "1", (), "Approve", "analyst", OrderKey("sap-apac", "4500001873")),
         Case(6, "Order 4500001802", "Harrow & Pike Ltd", "EMEA", money("96400.00", "GBP"), "approved", NOW - timedelta(days=3), "Oskar Operator",
-             NOW - timedelta(days=2), "Bank guarantee received", ("Exposure would reach 104 % of the limit",), inputs, "order_to_cash", "3", effects),
+             NOW - timedelta(days=2), "Bank guarantee received", ("Exposure would reach 104 % of the limit",), inputs, "order_to_cash", "3", effects,
+             order=OrderKey("sap-emea", "4500001802")),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,15 @@ from app.desk import (
     Feed,
     HistoryLine,
     Hop,
+    Intent,
     Journey,
+    OrderChange,
+    OrderKey,
+    OrderRequest,
     RunLine,
+    SalesOrder,
 )
-from app.fake_figures import CUSTOMERS, NOW, money
+from app.fake_figures import CUSTOMERS, NOW, cases, decisions, money
 
 _KINDS = (
     ("unknown_customer", "The customer is not known", "high", "sap-na", "NA", "invoice", "Create or link the customer, then replay the group.", 10_214, "3914200.00"),
@@ -118,7 +123,46 @@ def journey(number: str) -> Journey:
         hops,
         "Payment received",
         json.dumps(ocel).encode(),
+        [_JOURNEYS],
     )
+
+
+_JOURNEYS = OrderKey("sap-na", "4500001802")
+"""The order of the one journey."""
+
+_ASKED = {
+    "block_order": ("Block again", "Block order {} again", "{} sets the delivery block of order {} again: nothing more of it is delivered until somebody releases it."),
+    "approve_order": ("Release its approval request", "Release the approval request of order {}", "{} releases the approval request of order {}."),
+    "reject_order": ("Reject its approval request", "Reject the approval request of order {}", "{} rejects the approval request of order {}."),
+}  # fmt: skip
+
+
+def orders() -> Mapping[OrderKey, tuple[str, str | None, Amount | None]]:
+    """Every order that a decision, a case or a journey names: its region, customer and amount."""
+    decided = {
+        OrderKey(row["source"], row["order_key"]): (row["region"], row["customer"], Amount(row["amount"], row["currency"]))
+        for row in decisions().iter_rows(named=True)
+    }
+    held = {case.order: (case.region, case.customer, case.amount) for case in cases() if case.order}
+    return {**decided, **held, _JOURNEYS: ("NA", "Cascadia Medical Supply", money("91000.40", "USD"))}
+
+
+def order(order: OrderKey, region: str, customer: str | None, amount: Amount | None, submitted: Sequence[Intent]) -> SalesOrder:
+    """An order with all three changes, and the requests for it among what was submitted; blocked when its number ends with 7."""
+    held = order.key.endswith("7")
+    changes = [
+        OrderChange(kind, label, effect.format(order.source, order.key))  # type: ignore[arg-type]
+        for kind, (label, _, effect) in _ASKED.items()
+        if not (held and kind == "block_order")
+    ]
+    requests = [
+        OrderRequest(at, _ASKED[intent.payload["change"]][1].format(order.key), "Oskar Operator", NOW, intent.reason or "",
+                     "waits for another person's approval", "warning", settled=False)
+        for at, intent in enumerate(submitted, start=1)
+        if intent.kind == "request_order_change" and (intent.payload["source"], intent.payload["order"]) == (order.source, order.key)
+    ]  # fmt: skip
+    state = "delivery block 01" if held else "no delivery block"
+    return SalesOrder(order, order.key, customer, region, amount, state, changes, requests)
 
 
 def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
@@ -130,8 +174,12 @@ def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
                         3, 612 + at, feed.open_exceptions, feed.last_error) for at, feed in enumerate(own)]  # fmt: skip
         files: list[dict[str, Any]] = []
         if own[0].system in ("bank_files", "flat_files"):
-            files = [{"file": f"{name}_20261122.xml", "state": "promoted", "received_at": NOW - timedelta(hours=8), "records": 412, "control_total": "agrees"},
-                     {"file": f"{name}_20261123.xml", "state": "missing", "received_at": None, "records": None, "control_total": None}]  # fmt: skip
+            due = NOW - timedelta(hours=2, minutes=30)
+            nothing = dict.fromkeys(("received_at", "bytes", "records", "totals_agree"))
+            files = [{"file": f"{own[0].stream} of 2026-11-23", "state": "missing", **nothing, "due": due, "verdict": "Due at 08:00 Europe/Berlin; its grace is over"},
+                     {"file": f"{own[0].stream} of 2026-11-24", "state": "expected", **nothing, "due": due + timedelta(days=1), "verdict": "due by 08:00 Europe/Berlin"},
+                     {"file": f"{name}_20261122.xml", "state": "received", "due": None, "received_at": NOW - timedelta(hours=8), "bytes": 88_412, "records": 412,
+                      "totals_agree": True, "verdict": "accepted"}]  # fmt: skip
         views.append(
             ConnectionView(
                 name,

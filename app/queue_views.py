@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-from app.views import Amount, Feed
+from app.views import Amount, Feed, Health, OrderKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,8 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
+    """One transaction; `orders` are those of its sales orders that a person may look at."""
+
     number: str
     title: str
     customer: str | None
@@ -151,6 +153,7 @@ class Journey:
     slowest: str | None
     ocel: bytes
     """The journey as OCEL 2.0 JSON."""
+    orders: Sequence[OrderKey] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,43 @@ class JourneyHit:
     customer: str | None
     when: datetime | date | None
     amount: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """A change of an order that a person may ask for; `effect` says what its ERP is told once another person approved."""
+
+    kind: Literal["block_order", "approve_order", "reject_order"]
+    label: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """What somebody asked of an order, and how far it has come; `settled` when nothing more will happen to it by itself."""
+
+    case: int
+    words: str
+    asked_by: str
+    asked_at: datetime
+    reason: str
+    outcome: str
+    health: Health
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SalesOrder:
+    """A sales order with what a person may ask of it; `changes` is empty where its system takes none. `state`: how it stands there."""
+
+    order: OrderKey
+    number: str
+    customer: str | None
+    region: str
+    amount: Amount | None
+    state: str
+    changes: Sequence[OrderChange]
+    requests: Sequence[OrderRequest]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from app.desk import CashFilter, ExceptionFilter, ExposureFilter, Person, ReceivablesFilter
+from app.desk import CashFilter, ExceptionFilter, ExposureFilter, OrderKey, Person, ReceivablesFilter
 
 PAGES = ("today", "receivables", "cash", "exposure", "exceptions", "journeys", "connections")
 """Every page there is, in the order of the navigation."""
@@ -29,6 +29,7 @@ EXCEPTION_STATES = ("open", "new", "acknowledged", "waiting", "replaying", "regr
 
 KNOWN_AT = "known_at"
 RECEIPT = "receipt"
+ORDER = "order"
 FORM = "tidegate.form"
 REMEMBERED_KNOWN_AT = "tidegate.known_at"
 LAST_PAGE = "tidegate.page"
@@ -124,6 +125,17 @@ def number(params: Mapping[str, str], name: str) -> int | None:
     """A positive whole number out of the address, or None."""
     text = params.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def order(params: Mapping[str, str]) -> OrderKey | None:
+    """The sales order that the address names as `source/key`, or None."""
+    source, sign, key = params.get(ORDER, "").partition("/")
+    return OrderKey(source, key) if source and sign and key else None
+
+
+def order_param(order: OrderKey) -> str:
+    """The order as the address holds it."""
+    return f"{order.source}/{order.key}"
 
 
 def page_number(params: Mapping[str, str], pages: int) -> int:

@@ -193,8 +193,19 @@ class ExposureFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderKey:
+    """A sales order as its ERP knows it: the connection and the ERP's own key."""
+
+    source: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """An order or contract held for finance operations, with everything the decision saw. `approval`: what its approval is called."""
+    """An order or contract held for finance operations, with everything the decision saw.
+
+    `approval`: what its approval is called; `asked_by`: the person who asked for it and can't decide it, None when a rule did.
+    """
 
     id: int
     title: str
@@ -212,13 +223,16 @@ class Case:
     rule_version: str
     effects: Sequence[str]
     approval: str = "Approve and release"
+    asked_by: str | None = None
+    order: OrderKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """`customers`: party_id, number, name, region, exposure, credit_limit, utilisation, limit_state, overdue, open_orders, open_receivables,
     undelivered_contracts, secured; `breaches`: party_id, name, region, opened_at, cleared_at, peak, latest, limit_amount;
-    `decisions`: id, decided_at, subject, customer, outcome, amount, currency, rule, reasons, region.
+    `decisions`: id, decided_at, subject, customer, outcome, amount, currency, rule, reasons, region, decided_by, source, order_key (the last
+    two null where the decision is about no order).
     """
 
     as_of: datetime

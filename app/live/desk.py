@@ -23,15 +23,17 @@ from app.desk import (
     Intent,
     Journey,
     JourneyHit,
+    OrderKey,
     Person,
     Preview,
     Receipt,
     Receivables,
     ReceivablesFilter,
+    SalesOrder,
     Today,
     WhatIf,
 )
-from app.live import cash, commands, evidence, exceptions, exposure, journeys, previews, receivables, sources, today, what_if
+from app.live import cash, commands, evidence, exceptions, exposure, journeys, orders, previews, receivables, sources, today, what_if
 from app.office import Office
 from db.clock import DatabaseClock
 from db.engine import Reading, Scope, reading, writing
@@ -95,6 +97,10 @@ class LiveDesk:
     def journey(self, number: str, known_at: datetime | None = None) -> Journey | None:
         with self._reading() as conn:
             return journeys.journey(conn, number, now=self.now(), bound=_bound(known_at))
+
+    def order(self, order: OrderKey) -> SalesOrder:
+        with self._reading() as conn:
+            return orders.order(conn, self._office.landscape, order)
 
     def exceptions(self, query: ExceptionFilter, page: int = 0, page_size: int = 50) -> Exceptions:
         with self._reading() as conn:

@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from app.desk import Case, Exposure, ExposureFilter, Tile
+from app.desk import Case, Exposure, ExposureFilter, OrderKey, Tile
 from app.live.amounts import shown
 from app.live.figures import answer_tile
+from app.live.orders import TITLES
 from app.live.receivables import where_of
 from db.engine import Reading
 from db.money import AMOUNT
@@ -20,16 +21,18 @@ from metrics import reads
 from sync.connections import Landscape
 
 _DECISIONS = """
-select d.id, d.decided_at, d.subject_kind || ' ' || d.subject_key as subject, p.name as customer, d.outcome, d.amount, d.currency,
-  d.rule || ' ' || d.rule_version as rule, d.reasons, d.region
+select d.id, d.decided_at, initcap(d.subject_kind) || ' ' || coalesce(o.number, d.subject_key) as subject, p.name as customer, d.outcome,
+  d.amount, d.currency, d.rule || ' ' || d.rule_version as rule, d.reasons, d.region, d.decided_by, o.source, o.source_key as order_key
 from process.decision d left join canonical.party p on p.id = d.party_id
+left join canonical.sales_order o
+  on d.subject_kind = 'order' and o.source = d.subject_source and o.source_key = d.subject_key and not o.is_deleted
 where (cast(:regions as text[]) is null or d.region = any(:regions)) and (cast(:party as bigint) is null or d.party_id = :party)
-  and d.decided_at <= :at and d.rule = 'order_to_cash'
+  and d.decided_at <= :at and d.rule in ('order_to_cash', 'person')
 order by d.decided_at desc, d.id desc limit 300
 """
 
 _CASES = """
-select c.*, d.subject_kind, d.reasons, d.inputs, d.rule, d.rule_version, p.name as party_name,
+select c.*, d.subject_kind, d.subject_source, d.reasons, d.inputs, d.rule, d.rule_version, p.name as party_name,
   array(select e.kind || ' in ' || e.connection || ': ' || e.state from process.effect e where e.decision_id = d.id or e.case_id = c.id order by e.id) as effects
 from process."case" c join process.decision d on d.id = c.decision_id left join canonical.party p on p.id = c.party_id
 where (cast(:regions as text[]) is null or c.region = any(:regions)) and (cast(:party as bigint) is null or c.party_id = :party)
@@ -73,9 +76,10 @@ def _decisions(conn: Reading, asked: dict[str, Any]) -> pl.DataFrame:
     schema: dict[str, Any] = {
         "id": pl.Int64, "decided_at": pl.Datetime("us", "UTC"), "subject": pl.String, "customer": pl.String, "outcome": pl.String,
         "amount": AMOUNT, "currency": pl.String, "rule": pl.String, "reasons": pl.String, "region": pl.String,
+        "decided_by": pl.String, "source": pl.String, "order_key": pl.String,
     }  # fmt: skip
     rows = [
-        {**row, "reasons": "; ".join(_words(reason) for reason in row["reasons"])}
+        {**row, "reasons": "; ".join(_words(reason) for reason in row["reasons"]), "decided_by": _who(row["decided_by"])}
         for row in conn.execute(sa.text(_DECISIONS), asked).mappings()
     ]
     return pl.DataFrame(rows, schema=schema)
@@ -87,19 +91,16 @@ def _words(reason: str) -> str:
     return words if sign else code
 
 
-_ASKED = {
-    "block_order": "Block order {} again",
-    "approve_order": "Release the approval request of order {}",
-    "reject_order": "Reject the approval request of order {}",
-}
-"""What a person may have asked of an order (see sync.order_changes), as the title of its case."""
+def _who(decided_by: str) -> str:
+    """A rule decides as `rule:NAME`; a person by name."""
+    return "the rule" if decided_by.startswith("rule:") else decided_by
 
 
 def case_title(subject_kind: str, subject_key: str, customer: str | None, *, change: str | None = None) -> str:
     """What a case is about, in words; `change`: what a person asked of the order."""
     of = f": {customer}" if customer else ""
-    if change in _ASKED:
-        return f"{_ASKED[change].format(subject_key)}{of}"
+    if change in TITLES:
+        return f"{TITLES[change].format(subject_key)}{of}"
     return f"Limit exceeded{of}" if subject_kind == "customer" else f"Order {subject_key} held{of}"
 
 
@@ -107,7 +108,7 @@ def _case(row: Any, currency: str) -> Case:
     change = (row.context or {}).get("change")
     return Case(
         id=row.id,
-        title=case_title(row.subject_kind, row.subject_key, None, change=change),
+        title=case_title(row.subject_kind, (row.context or {}).get("number") or row.subject_key, None, change=change),
         customer=row.party_name or row.customer_name,
         region=row.region,
         amount=shown(row.amount, row.currency or currency) if row.amount is not None else None,
@@ -122,6 +123,8 @@ def _case(row: Any, currency: str) -> Case:
         rule_version=row.rule_version,
         effects=tuple(row.effects),
         approval="Approve" if change else "Approve and release",
+        asked_by=row.opened_by if change else None,
+        order=OrderKey(row.subject_source, row.subject_key) if row.subject_kind == "order" else None,
     )
 
 

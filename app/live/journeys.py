@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.desk import Hop, Journey, JourneyHit
+import polars as pl
+
+from app.desk import Hop, Journey, JourneyHit, OrderKey
 from app.live.amounts import shown
 from db.engine import Reading
 from metrics import journeys
@@ -26,7 +28,14 @@ def journey(conn: Reading, number: str, *, now: datetime, bound: Bound = NOW) ->
         hops=[_hop(hop) for hop in found.hops],
         slowest=found.slowest,
         ocel=journeys.ocel(found),
+        orders=[OrderKey(source, key) for source, key in _orders(found)],
     )
+
+
+def _orders(found: journeys.Journey) -> Sequence[tuple[str, str]]:
+    """The journey's sales orders by source and key, in the order of its hops."""
+    orders = found.objects.filter(pl.col("kind") == "order").select("source", "source_key").unique(maintain_order=True)
+    return orders.rows()
 
 
 def _hop(hop: journeys.Hop) -> Hop:

@@ -36,7 +36,7 @@ group by d.day order by d.day
 
 _CASES = """
 select c.id, c.kind, c.customer_name, c.subject_key, c.party_id, c.amount, c.currency, c.opened_at, c.region, d.reasons, d.subject_kind,
-  c.context ->> 'change' as change
+  c.context ->> 'change' as change, c.context ->> 'number' as number
 from process."case" c join process.decision d on d.id = c.decision_id where c.state = 'open' order by c.opened_at limit 50
 """
 
@@ -139,7 +139,7 @@ def _case_items(cases: Sequence[Any]) -> list[HandItem]:
     return [
         HandItem(
             kind="case",
-            title=case_title(row.subject_kind, row.subject_key, row.customer_name, change=row.change),
+            title=case_title(row.subject_kind, row.number or row.subject_key, row.customer_name, change=row.change),
             detail="; ".join(reason.partition(": ")[2] or reason for reason in row.reasons)
             if row.reasons
             else f"order {row.subject_key} waits for a decision",

@@ -11,8 +11,8 @@ import streamlit as st
 
 from app import state
 from app.charts import exposure as charts
-from app.desk import Case, Desk, Exposure, ExposureFilter
-from app.widgets import acts, filters, frame, links, receipts, tables, tiles, words
+from app.desk import Case, Desk, Exposure, ExposureFilter, OrderKey
+from app.widgets import acts, filters, frame, links, orders, receipts, tables, tiles, words
 from app.widgets.tables import Column
 
 _SHOWN = 5
@@ -47,7 +47,7 @@ def render(desk: Desk) -> None:
         with right:
             _what_if(desk, seen, query)
     _breaches(seen)
-    _decisions(seen)
+    _decisions(desk, seen)
     acts.show(desk)
 
 
@@ -104,19 +104,25 @@ def _case(desk: Desk, case: Case, *, opened: bool) -> None:
             st.markdown(f"**{words.plain(case.title)}**, {words.plain(case.customer or 'customer not known')}")
             told = "; ".join(case.reasons)
             since = f"opened {words.instant(case.opened_at, frame.zone())}"
+            asked = f" by {case.asked_by}" if case.asked_by else ""
             closed = f", {case.state} by {case.closed_by}: {case.reason}" if case.closed_by else ""
-            st.caption(words.plain(f"{told} · {case.region} · {since}{closed}"))
+            st.caption(words.plain(f"{told} · {case.region} · {since}{asked}{closed}"))
         with st.container(width=170, key=f"money-case-{case.id}"):
             st.markdown(words.plain(words.amount(case.amount)))
         with st.container(width=100):
             frame.health(_STATES[case.state], case.state)
-        if case.state == "open" and state.may_act(desk.person):
+        if case.state == "open" and case.asked_by == desk.person.subject:
+            st.caption("You asked for it: another person decides", width="content")
+        elif case.state == "open" and state.may_act(desk.person):
             acts.button("Decide", "resolve_case", {"case_id": case.id}, key=f"exposure.case.{case.id}", title=f"Decide on {case.title}",
                         context={"words": "; ".join([*case.reasons, *case.effects]), "approve": case.approval})  # fmt: skip
-    with st.expander("What the rule saw", expanded=opened, key=f"exposure.case.{case.id}.inputs"):
-        tables.facts({**case.inputs, "rule": f"{case.rule}, version {case.rule_version}"}, key=f"exposure.case.{case.id}.facts")
+    with st.expander("What was known" if case.asked_by else "What the rule saw", expanded=opened, key=f"exposure.case.{case.id}.inputs"):
+        rule = {} if case.asked_by else {"rule": f"{case.rule}, version {case.rule_version}"}
+        tables.facts({**case.inputs, **rule}, key=f"exposure.case.{case.id}.facts")
         for effect in case.effects:
             st.caption(words.plain(effect))
+    if opened and case.order is not None and case.state != "open":
+        orders.show(desk, case.order, on=f"exposure.case.{case.id}")
 
 
 def _utilisation(seen: Exposure, query: ExposureFilter) -> None:
@@ -182,12 +188,24 @@ def _breaches(seen: Exposure) -> None:
     }, key="exposure.breaches", name="breach episodes", on_pick=_pick_customer)  # fmt: skip
 
 
-def _decisions(seen: Exposure) -> None:
-    frame.section("Decisions", "By rule or by person, newest first, in the order's own currency")
+def _decisions(desk: Desk, seen: Exposure) -> None:
+    frame.section(
+        "Decisions",
+        "By rule or by person, newest first, in the order's own currency. Choose a row for its order and what may be asked of it.",
+    )
     if seen.decisions.is_empty():
         frame.empty("Nothing has been decided yet.", "The first contract that is activated in the CRM starts one.")
         return
     tables.show(seen.decisions, {
         "decided_at": Column("Decided", "instant"), "subject": Column("Subject"), "customer": Column("Customer", width="medium"), "region": Column("Region"),
-        "outcome": Column("Outcome"), "amount": Column("Amount", "money"), "currency": Column("Currency"), "reasons": Column("Reasons", width="large"), "rule": Column("Rule"),
-    }, key="exposure.decisions", name="decisions")  # fmt: skip
+        "outcome": Column("Outcome"), "decided_by": Column("By"), "amount": Column("Amount", "money"), "currency": Column("Currency"),
+        "reasons": Column("Reasons", width="large"), "rule": Column("Rule"),
+    }, key="exposure.decisions", name="decisions", on_pick=_pick_decision)  # fmt: skip
+    order = state.order(st.query_params.to_dict())
+    if order is not None:
+        orders.show(desk, order, on="exposure")
+
+
+def _pick_decision(row: dict[str, Any]) -> None:
+    named = row["source"] is not None and row["order_key"] is not None
+    links.set_params({state.ORDER: state.order_param(OrderKey(row["source"], row["order_key"])) if named else None})

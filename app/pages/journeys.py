@@ -10,13 +10,16 @@ import streamlit as st
 from app import export
 from app.charts import journeys as charts
 from app.desk import Desk, Hop, Journey
-from app.widgets import filters, frame, links, records, tables, words
+from app.widgets import acts, filters, frame, links, orders, receipts, records, tables, words
 from app.widgets.tables import Column
+
+_ORDERS_SHOWN = 5
 
 
 def render(desk: Desk) -> None:
     """Search by any number a person has; one transaction from quote to cash as hops in three clocks."""
     frame.head(desk, "Journeys", "Where is this deal?")
+    receipts.show(desk)
     frame.as_of(frame.known_at() or desk.now())
     with st.container(width=560, key="journeys.search"):
         filters.words(
@@ -33,6 +36,7 @@ def render(desk: Desk) -> None:
             "No journey is chosen.", "Type any number you have: from a contract, an order, an invoice, a bank statement or a customer."
         )
     records.show(desk)
+    acts.show(desk)
 
 
 def _hits(desk: Desk, text: str) -> None:
@@ -101,6 +105,17 @@ def _journey(desk: Desk, number: str) -> None:
             alt="Hours by hop",
         )
         _table(seen)
+    _orders(desk, seen)
+
+
+def _orders(desk: Desk, seen: Journey) -> None:
+    if not seen.orders:
+        return
+    frame.section("Its orders", "How they stand, what may be asked of them, and what became of what was asked")
+    for order in seen.orders[:_ORDERS_SHOWN]:
+        orders.show(desk, order, on="journeys")
+    if len(seen.orders) > _ORDERS_SHOWN:
+        st.caption(f"and {len(seen.orders) - _ORDERS_SHOWN} more: search for an order's own number to see it.")
 
 
 def _timeline(seen: Journey) -> None:

@@ -10,21 +10,24 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.desk import Desk, ExceptionFilter, Intent, Preview
+from app.desk import Desk, ExceptionFilter, Intent, OrderKey, Preview
 from app.widgets import frame, links, words
 
-_REASON_NEEDED = frozenset({"dismiss", "resolve_case", "edit_and_replay", "pause", "backfill"})
+_REASON_NEEDED = frozenset({"dismiss", "resolve_case", "request_order_change", "edit_and_replay", "pause", "backfill"})
 _SUBMIT = {"replay_exceptions": "Replay", "acknowledge": "Acknowledge", "assign": "Assign", "dismiss": "Dismiss", "edit_and_replay": "Save and replay",
-           "run_now": "Run now", "pause": "Pause", "resume": "Resume", "backfill": "Backfill"}  # fmt: skip
+           "run_now": "Run now", "pause": "Pause", "resume": "Resume", "backfill": "Backfill",
+           "request_order_change": "Ask for it"}  # fmt: skip
 
 
 def button(label: str, form_kind: str, payload: Mapping[str, Any], *, key: str, title: str, total: int = 1, shortcut: str | None = None,
            primary: bool = False, disabled: bool = False, context: Mapping[str, str] | None = None, help: str | None = None) -> None:  # fmt: skip
-    """A button that opens the form of a command."""
-    st.button(
+    """A button that opens the form of a command. The whole page runs again, as the form stands outside the part that refreshes alone."""
+    pressed = st.button(
         label, key=key, on_click=_open, args=(form_kind, dict(payload), title, total, dict(context or {})), shortcut=shortcut,
         type="primary" if primary else "secondary", disabled=disabled, help=help,
     )  # fmt: skip
+    if pressed:
+        st.rerun()
 
 
 def show(desk: Desk) -> None:
@@ -56,6 +59,8 @@ def _form(desk: Desk, form: state.Form) -> None:
         payload["until"] = _until(desk)
     elif form.kind == "edit_and_replay":
         payload["changes"] = _changes(form)
+    elif form.kind == "request_order_change":
+        _order(desk, form)
     needed = form.kind in _REASON_NEEDED
     reason = st.text_area(
         "Reason" if needed else "Reason (optional)", key="act.reason", height=80, help="Kept in the audit log with your name and the time"
@@ -130,6 +135,27 @@ def preview(seen: Preview) -> None:
         st.dataframe(lines, hide_index=True, height="content", key="act.preview", alt="Preview of the replay")
         if seen.total > len(lines):
             st.caption(f"A sample of {len(lines)} of {seen.total:,}.")
+
+
+def _order(desk: Desk, form: state.Form) -> None:
+    """The order as it stands now, and what its ERP will be told."""
+    seen = frame.ask(lambda: desk.order(OrderKey(form.payload["source"], form.payload["order"])), of="The order")
+    if seen is None:
+        return
+    with st.grid(2, min_column_width=200):
+        for name, value in (("Order", f"{seen.number} in {seen.order.source}"), ("Customer", seen.customer or "not known"),
+                            ("Amount", words.amount(seen.amount)), ("Stands now", seen.state)):  # fmt: skip
+            with st.container(gap=None):
+                st.caption(name)
+                st.markdown(words.plain(value))
+    effect = next((change.effect for change in seen.changes if change.kind == form.payload["change"]), None)
+    if effect is None:
+        st.warning(
+            words.plain(f"The order has changed since: {seen.order.source} takes this no more as it stands. The request will be refused.")
+        )
+        return
+    st.markdown(words.plain(f"What will happen: {effect}"))
+    st.caption("Nothing is written yet. This opens a case; another person has to approve it on Exposure, and only then is the ERP told.")
 
 
 def _until(desk: Desk) -> str:

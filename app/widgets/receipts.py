@@ -59,7 +59,21 @@ def _panel(receipt: Receipt) -> None:
         st.progress(
             min(max(share, 0.0), 1.0), text=f"{receipt.done:,} of {receipt.total:,} done" + (f", {left:,} left" if left > 0 else "")
         )
-        outcome = ", ".join(f"{count} {str(name).replace('_', ' ')}" for name, count in receipt.outcome.items())
-        told = ". ".join(part for part in (receipt.words, outcome) if part)
+        told = _told(receipt)
         if told:
             st.caption(words.plain(told))
+        case = receipt.outcome.get("case")
+        if case is not None:
+            links.link("exposure", f"Open case {case}", {"case": str(case)})
+
+
+def _told(receipt: Receipt) -> str:
+    """The command's own words where it has some, else its counts; a case's new state and the writes that it planned beside them."""
+    outcome = receipt.outcome
+    if receipt.kind == "resolve_case" and "state" in outcome:
+        planned = len(outcome.get("effects") or ())
+        return f"{outcome['state']}: {receipt.words}" + (f". {words.counted(planned, 'write')} planned" if planned else "")
+    counts = (
+        "" if "words" in outcome else ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcome.items() if name != "case")
+    )
+    return ". ".join(part for part in (receipt.words, counts) if part)

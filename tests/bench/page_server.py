@@ -22,10 +22,10 @@ START_SECONDS = 60
 
 
 @contextmanager
-def serving(which: str, home: Path) -> Iterator[str]:
-    """The address of `which`, in its own process, stopped at the end."""
+def serving(which: str, home: Path, *, desk: str = "full:leader") -> Iterator[str]:
+    """The address of `which`, in its own process, stopped at the end; `desk` is the mood and persona of the fake desk."""
     port = free_port()
-    environment = {**os.environ, "TIDEGATE_FAKE_DESK": "full:leader", "TIDEGATE_HOME": str(home)}
+    environment = {**os.environ, "TIDEGATE_FAKE_DESK": desk, "TIDEGATE_HOME": str(home)}
     with (home / f"{which}.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "tests.bench.page_server", which, str(port)], cwd=ROOT, env=environment,
                                    stdout=log, stderr=log)  # fmt: skip

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from app.desk import CashFilter, Desk, DeskError, ExceptionFilter, ExposureFilter, Intent, NotAllowed, Person, ReceivablesFilter
+from app.desk import CashFilter, Desk, DeskError, ExceptionFilter, ExposureFilter, Intent, NotAllowed, OrderKey, Person, ReceivablesFilter
 from app.fake import FakeDesk
 from app.live import LiveDesk
 from app.sign_in import LOCAL_GRANTS, PERSONAS, granted
-from tests.postgres.api_house import ApiHouse, furnish
+from db.engine import writing
+from tests.postgres.api_house import NOW, ApiHouse, furnish
+from tests.postgres.metrics_facts import Facts
 
 DeskOf = Callable[[str], Desk]
 COHORTS = {"week", "p50", "p90", "p95", "invoices", "cleared", "settled_share", "group"}
@@ -28,7 +31,22 @@ ITEMS = {"number", "customer", "expected", "actual", "amount", "cause", "connect
 CUSTOMERS = {"party_id", "number", "name", "region", "exposure", "credit_limit", "utilisation", "limit_state", "overdue", "open_orders", "open_receivables",
              "undelivered_contracts", "secured"}  # fmt: skip
 BREACHES = {"party_id", "name", "region", "opened_at", "cleared_at", "peak", "latest", "limit_amount"}
-DECISIONS = {"id", "decided_at", "subject", "customer", "outcome", "amount", "currency", "rule", "reasons", "region"}
+DECISIONS = {
+    "id",
+    "decided_at",
+    "subject",
+    "customer",
+    "outcome",
+    "amount",
+    "currency",
+    "rule",
+    "reasons",
+    "region",
+    "decided_by",
+    "source",
+    "order_key",
+}
+CHANGES = {"block_order", "approve_order", "reject_order"}
 
 
 @pytest.fixture(params=["fake", "fake-empty", "live"])
@@ -48,6 +66,7 @@ def desk_of(request: pytest.FixtureRequest) -> DeskOf:
 def live_desks(engine: sa.Engine, folder: Path) -> DeskOf:
     """The desks of the local personas over a database with customers, invoices and exceptions of two regions."""
     furnish(engine)
+    held_orders(engine)
     office = ApiHouse(engine, folder).office
 
     def of(persona: str) -> Desk:
@@ -57,6 +76,31 @@ def live_desks(engine: sa.Engine, folder: Path) -> DeskOf:
         return LiveDesk(office, Person(persona, str(claims["name"]), str(claims["email"]), frozenset(given.roles), regions))
 
     return of
+
+
+def held_orders(engine: sa.Engine) -> None:
+    """A decision on an order of each region."""
+    with writing(engine) as conn:
+        facts = Facts(conn)
+        for key, source, region, customer in (("512", "erp", "EMEA", "C1"), ("913", "erp-na", "NA", "C2")):
+            facts.put(
+                "sales_order",
+                key,
+                source=source,
+                region=region,
+                number=f"SO-{key}",
+                customer_key=customer,
+                net_value=Decimal(900),
+                currency="EUR",
+            )
+            conn.execute(
+                sa.text(
+                    "insert into process.decision (rule, rule_version, subject_kind, subject_source, subject_key, region, legal_entity, outcome,"
+                    " reasons, inputs, amount, currency, decided_at, decided_by) values ('order_to_cash', '1', 'order', :source, :key, :region,"
+                    " 'DE01', 'release', array['within: within policy'], '{}', 900, 'EUR', :now, 'rule:order_to_cash')"
+                ),
+                {"source": source, "key": key, "region": region, "now": NOW},
+            )
 
 
 def has(frame: pl.DataFrame, columns: set[str]) -> None:
@@ -141,6 +185,51 @@ def test_only_operators_command(desk_of: DeskOf) -> None:
     for persona in ("analyst", "auditor", "leader"):
         with pytest.raises(NotAllowed):
             desk_of(persona).submit(Intent("acknowledge", f"key-{persona}", {"ids": [1]}))
+
+
+def orders_of(desk: Desk) -> list[OrderKey]:
+    """The orders that decisions name, newest first."""
+    named = desk.exposure(ExposureFilter()).decisions.filter(pl.col("order_key").is_not_null())
+    return [OrderKey(source, key) for source, key in named.select("source", "order_key").rows()]
+
+
+def test_the_order_of_a_decision_says_what_may_be_asked_of_it(desk_of: DeskOf) -> None:
+    """Its number, amount and region are there, and every change says what its ERP is told."""
+    desk = desk_of("operator")
+    for key in orders_of(desk):
+        seen = desk.order(key)
+        assert seen.order == key
+        assert seen.number
+        assert seen.state
+        assert {change.kind for change in seen.changes} <= CHANGES
+        for change in seen.changes:
+            assert change.label
+            assert seen.number in change.effect
+            assert key.source in change.effect
+
+
+def test_an_order_that_is_not_there_or_not_theirs_is_said_in_words(desk_of: DeskOf) -> None:
+    """Neither an invented order nor one of another region is shown."""
+    with pytest.raises(DeskError):
+        desk_of("operator").order(OrderKey("sap-emea", "987654321"))
+    mine = set(orders_of(desk_of("analyst-emea")))
+    for key in set(orders_of(desk_of("operator"))) - mine:
+        with pytest.raises(DeskError):
+            desk_of("analyst-emea").order(key)
+
+
+def test_a_change_of_an_order_needs_a_role_and_a_reason(desk_of: DeskOf) -> None:
+    """Whoever only looks is refused; an operator who gives no reason is asked for one; with one there is a receipt."""
+    orders = orders_of(desk_of("operator")) or [OrderKey("sap-emea", "987654321")]
+    payload = {"source": orders[-1].source, "order": orders[-1].key, "change": "block_order"}
+    for persona in ("analyst", "auditor", "leader"):
+        with pytest.raises(NotAllowed):
+            desk_of(persona).submit(Intent("request_order_change", f"order-{persona}", payload, "fraud"))
+    with pytest.raises(DeskError):
+        desk_of("operator").submit(Intent("request_order_change", "order-no-reason", payload))
+    if orders_of(desk_of("operator")):
+        receipt = desk_of("operator").submit(Intent("request_order_change", "order-reason", payload, "fraud"))
+        assert receipt.kind == "request_order_change"
 
 
 def test_the_same_key_is_one_command(desk_of: DeskOf) -> None:

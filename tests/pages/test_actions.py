@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
@@ -93,6 +94,58 @@ def test_a_case_is_decided_with_a_reason(open_page: Open) -> None:
     page.text_area("act.reason").set_value("guarantee has run out").run()
     page.button("act.reject").click().run()
     assert [(intent.kind, intent.payload) for intent in desk.submitted] == [("resolve_case", {"case_id": 7, "approve": False})]
+
+
+def test_an_order_is_asked_to_be_blocked_again(open_page: Open) -> None:
+    """The dialog tells order, customer, amount and what the ERP will do; without a reason nothing is sent, with one one request is."""
+    desk = FakeDesk("full", "operator")
+    page = open_page("exposure", desk, order="sap-emea/4500001876")
+    page.button("exposure.order.4500001876.block_order").click().run()
+    told = all_text(page).replace("\\", "")
+    for words in ("4500001876 in sap-emea", "Harrow & Pike Ltd", "127,500.00 GBP", "sets the delivery block of order 4500001876 again"):
+        assert words in told
+    page.button("act.submit").click().run()
+    assert desk.submitted == []
+    page.text_area("act.reason").set_value("standstill agreement").run()
+    page.button("act.submit").click().run()
+    (intent,) = desk.submitted
+    assert (intent.kind, intent.reason) == ("request_order_change", "standstill agreement")
+    assert intent.payload == {"source": "sap-emea", "order": "4500001876", "change": "block_order"}
+    page.run()
+    assert "Block order 4500001876 again: waits for another person's approval" in all_text(page).replace("\\", "")
+
+
+def test_an_order_is_asked_about_on_its_journey_too(open_page: Open) -> None:
+    """The journey shows its order with the same buttons; a leader sees the order and none of them."""
+    desk = FakeDesk("full", "operator")
+    page = open_page("journeys", desk, number="90000003")
+    page.button("journeys.order.4500001802.reject_order").click().run()
+    page.text_area("act.reason").set_value("wrong terms").run()
+    page.button("act.submit").click().run()
+    assert [intent.payload["change"] for intent in desk.submitted] == ["reject_order"]
+    seen = open_page("journeys", FakeDesk("full", "leader"), number="90000003")
+    assert "Order 4500001802" in all_text(seen)
+    assert not any("order" in str(button.key) for button in seen.button)
+
+
+def test_an_order_that_is_blocked_is_not_blocked_again(open_page: Open) -> None:
+    """Its button is missing; the others are there. An order in an old address that nobody knows says so."""
+    page = open_page("exposure", FakeDesk("full", "operator"), order="sap-latam/4500001877")
+    keys = {str(button.key).rpartition(".")[2] for button in page.button if ".order." in str(button.key)}
+    assert keys == {"approve_order", "reject_order"}
+    gone = open_page("exposure", FakeDesk("full", "operator"), order="sap-emea/1")
+    assert "There is no order 1 of sap-emea that you may see." in all_text(gone).replace("\\", "")
+
+
+def test_whoever_asked_has_no_button_to_decide(open_page: Open) -> None:
+    """The case says that another person decides; to the others it offers the decision."""
+    asked = open_page("exposure", FakeDesk("full", "operator"))
+    assert "exposure.case.8" in {button.key for button in asked.button}
+    desk = FakeDesk("full", "operator")
+    desk._person = dataclasses.replace(desk.person, subject="analyst")
+    page = open_page("exposure", desk)
+    assert "exposure.case.8" not in {button.key for button in page.button}
+    assert "You asked for it: another person decides" in all_text(page)
 
 
 def test_a_connection_is_run_once(open_page: Open) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.desk import ExposureFilter
-from app.live import exposure
+from app.desk import DeskError, ExposureFilter, OrderKey, SalesOrder
+from app.live import exposure, orders
 from db.clock import FixedClock
 from db.engine import reading, writing
 from sync import delivery, effects, handlers, process_region
@@ -101,3 +101,50 @@ def test_an_order_is_named_by_its_number_too(world: World) -> None:
     case = act(world, RequestOrderChange(source=ERP, order="SO-512", change="block_order"), "a", actor="olga").outcome["case"]
     [row] = world.rows('select subject_key from process."case" where id = :id', id=case)
     assert row.subject_key == "512"
+
+
+def test_the_page_of_an_order_tells_what_became_of_what_was_asked(world: World) -> None:
+    """What may be asked, what waits for whom, and what the ERP has done stand beside the order, each as it comes."""
+    world.order("512", "1000", "5000", blocked=False)
+
+    def seen() -> SalesOrder:
+        with reading(world.database.engine) as conn:
+            return orders.order(conn, landscape(), OrderKey(ERP, "512"))
+
+    assert [change.kind for change in seen().changes] == ["block_order", "approve_order", "reject_order"]
+    case = act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "a", actor="olga").outcome["case"]
+    [asked] = seen().requests
+    assert (asked.case, asked.words, asked.asked_by, asked.reason) == (case, "Block order 512 again", "olga", "fraud")
+    assert (asked.outcome, asked.settled) == ("waits for another person's approval", False)
+    act(world, ResolveCase(case_id=case, approve=True), "b", actor="piet")
+    assert seen().requests[0].outcome == f"approved by piet; on its way to {ERP}"
+    delivery.run(world.database, landscape(), ERP, FixedClock(NOW), target=lambda *_: ScriptedTarget())
+    assert (seen().requests[0].outcome, seen().requests[0].settled) == (f"approved by piet; done in {ERP}", True)
+    other = act(world, RequestOrderChange(source=ERP, order="512", change="reject_order"), "c", actor="olga").outcome["case"]
+    act(world, ResolveCase(case_id=other, approve=False), "d", actor="piet")
+    assert (seen().requests[0].outcome, seen().requests[0].settled) == ("rejected by piet: fraud", True)
+
+
+def test_a_blocked_order_is_not_offered_the_block_again(world: World) -> None:
+    """Nor is an order anything whose system takes no change."""
+    world.blocked("512", "1000", "5000")
+    with reading(world.database.engine) as conn:
+        assert [change.kind for change in orders.order(conn, landscape(), OrderKey(ERP, "512")).changes] == [
+            "approve_order",
+            "reject_order",
+        ]
+        with pytest.raises(DeskError, match="no order 999"):
+            orders.order(conn, landscape(), OrderKey(ERP, "999"))
+
+
+def test_the_decisions_name_the_order_and_who_decided(world: World) -> None:
+    """What a person asked and another one approved stands beside what rules decided."""
+    world.order("512", "1000", "5000", blocked=False)
+    case = act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "a", actor="olga").outcome["case"]
+    act(world, ResolveCase(case_id=case, approve=True), "b", actor="piet")
+    with reading(world.database.engine) as conn:
+        rows = exposure.answer(conn, landscape(), ExposureFilter(), now=NOW, known_at=None).decisions.rows(named=True)
+    assert [(row["subject"], row["source"], row["order_key"], row["outcome"], row["decided_by"]) for row in rows] == [
+        ("Order 512", ERP, "512", "approved", "piet"),
+        ("Order 512", ERP, "512", "hold", "olga"),
+    ]

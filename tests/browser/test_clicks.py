@@ -1,0 +1,67 @@
+"""Every button that commands, pressed in a real browser over the invented company: what AppTest can't tell, as it runs whole pages only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.bench.page_server import serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The dashboard over the fake desk, in a process of its own, with the operator at it."""
+    with serving("dashboard", tmp_path_factory.mktemp("clicks"), desk="full:operator") as served:
+        yield served
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "title"),
+    [
+        ("connections?connection=sap-apac", "connections-run", "Run sap-apac now"),
+        ("connections?connection=sap-apac", "connections-pause", "Pause sap-apac"),
+        ("connections?connection=sap-apac", "connections-backfill", "Backfill sap-apac"),
+        ("exceptions?cause=bad_currency", "exceptions-replay", "Replay all"),
+        ("exceptions?id=1003", "exception-edit", "Edit and replay exception 1003"),
+        ("exposure", "exposure-case-7", "Decide on Order 4500001877"),
+        ("exposure?order=sap-emea/4500001876", "exposure-order-4500001876-block_order", "Order 4500001876: block again"),
+        ("journeys?number=90000003", "journeys-order-4500001802-approve_order", "Order 4500001802: release its approval request"),
+    ],
+)
+def test_a_button_opens_its_form(page: Page, address: str, where: str, key: str, title: str) -> None:
+    """Wherever it stands, also in a part of the page that refreshes alone; Cancel closes it again."""
+    page.goto(f"{address}/{where}")
+    page.locator(f".st-key-{key} button").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(title)
+    dialog.get_by_role("button", name="Cancel").or_(dialog.get_by_role("button", name="Close")).first.click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_decision_leads_to_its_order_and_a_request_to_its_outcome(page: Page, address: str) -> None:
+    """Oskar opens an order of a decision, asks for its block with a double click, and sees that the request waits for somebody else."""
+    page.goto(f"{address}/exposure?order=sap-apac/4500001872")
+    page.locator(".st-key-exposure-order-4500001872-block_order button").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(re.compile("sets the delivery block of order 4500001872 again"))
+    dialog.get_by_role("button", name="Ask for it").click()
+    expect(dialog).to_contain_text("the reason included")
+    reason = dialog.get_by_role("textbox", name="Reason")
+    reason.fill("Standstill agreement")
+    reason.blur()
+    dialog.get_by_role("button", name="Ask for it").dblclick()
+    expect(page.locator(".st-key-receipt-panel").first).to_contain_text("Request for an order")
+    asked = page.locator(".st-key-exposure-order-4500001872").get_by_text("waits for another person's approval")
+    expect(asked).to_have_count(1)
