@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ LANDSCAPE = Landscape(legal_entities=(LegalEntity(code="DE01", name="Meridian", 
 FIELDS = {
     "Account": ["Name", "AccountNumber", "BillingCountryCode", "ERP_Customer_Number__c"],
     "Opportunity": ["Name", "AccountId", "StageName", "Amount", "CurrencyIsoCode", "CloseDate", "Probability", "IsClosed", "IsWon", "Legal_Entity__c"],
+    "Quote": ["QuoteNumber", "OpportunityId", "AccountId", "Status", "ExpirationDate", "GrandTotal", "TotalPrice", "CurrencyIsoCode", "Legal_Entity__c"],
     "Contract": ["ContractNumber", "AccountId", "StatusCode", "Contract_Value__c", "CurrencyIsoCode", "StartDate", "EndDate", "ActivatedDate", "Legal_Entity__c"],
     "Order": ["OrderNumber", "AccountId", "ContractId", "StatusCode", "TotalAmount", "EffectiveDate", "CurrencyIsoCode", "Legal_Entity__c"],
 }  # fmt: skip
@@ -143,6 +145,17 @@ class Opportunities(_Case):
         return {"Amount": "12.345,67x"}
 
 
+class Quotes(_Case):
+    stream, entity, value_column, name = "quotes", "quote", "amount", "Quote"
+
+    def record(self, key: str, worth: int) -> dict[str, Any]:
+        return {"QuoteNumber": f"Q-{key}", "OpportunityId": "006A", "AccountId": "001A", "Status": "Presented", "ExpirationDate": "2026-07-31",
+                "GrandTotal": float(worth), "TotalPrice": worth - 0.5, "CurrencyIsoCode": "EUR", "Legal_Entity__c": "DE01"}  # fmt: skip
+
+    def broken(self, key: str) -> dict[str, Any]:
+        return {"ExpirationDate": "31.07.2026"}
+
+
 class Contracts(_Case):
     stream, entity, value_column, name = "contracts", "contract", "value", "Contract"
 
@@ -193,6 +206,13 @@ class TestOpportunities(AdapterSuite):
             yield case
 
 
+class TestQuotes(AdapterSuite):
+    @pytest.fixture
+    def case(self) -> Iterator[AdapterCase]:
+        with Quotes() as case:
+            yield case
+
+
 class TestContracts(AdapterSuite):
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
@@ -212,6 +232,13 @@ class TestAccounts(AdapterSuite):
     def case(self) -> Iterator[AdapterCase]:
         with Accounts() as case:
             yield case
+
+
+def test_every_stream_has_its_case() -> None:
+    """What the org is read for, the suite has tried: a new stream comes with a case."""
+    tried = {case.stream for case in (Accounts, Opportunities, Quotes, Contracts, Orders)}
+    with Orders() as case, closing(case.source()) as source:
+        assert {stream.name for stream in source.streams()} == tried
 
 
 def test_a_session_that_ends_between_pages_starts_the_query_anew() -> None:

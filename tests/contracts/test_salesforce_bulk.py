@@ -17,7 +17,7 @@ from tests.contracts.salesforce_bulk_org import BulkOrg
 from tests.contracts.suite import AdapterCase, AdapterSuite
 from tests.contracts.suite_store import Store, pages_of, pull
 from tests.contracts.suite_wire import Wire, WireSuite
-from tests.contracts.test_salesforce import LANDSCAPE, Accounts, Contracts, Opportunities, Orders, _Case
+from tests.contracts.test_salesforce import LANDSCAPE, Accounts, Contracts, Opportunities, Orders, Quotes, _Case
 
 EXPIRED = b'[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]'
 
@@ -50,6 +50,10 @@ class BulkOpportunities(_Bulky, Opportunities):
     pass
 
 
+class BulkQuotes(_Bulky, Quotes):
+    pass
+
+
 class BulkAccounts(_Bulky, Accounts):
     pass
 
@@ -75,6 +79,13 @@ class TestOpportunities(AdapterSuite):
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with BulkOpportunities() as case:
+            yield case
+
+
+class TestQuotes(AdapterSuite):
+    @pytest.fixture
+    def case(self) -> Iterator[AdapterCase]:
+        with BulkQuotes() as case:
             yield case
 
 
