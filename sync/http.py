@@ -62,6 +62,11 @@ class Answer:
         kind: str = self.headers.get("content-type", "")
         return kind.partition(";")[0].strip().lower()
 
+    @property
+    def framed(self) -> bool:
+        """Whether its head said where the body ends; else a connection that was cut looks like an end."""
+        return "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower()
+
     def json(self) -> Any:
         """The body as strict JSON (Decimal, no NaN, no key twice); TransientError when it is none: an answer was cut or is not theirs."""
         try:
@@ -244,8 +249,7 @@ class Client:
             return
         if expect not in kind:
             _lost(answer.place, f"answered {answer.status} with {kind or 'no content type'} where {expect} was expected", write, None)
-        framed = "content-length" in answer.headers or "chunked" in answer.headers.get("transfer-encoding", "")
-        if expect == "json" and not framed and not _closed(answer.body):
+        if expect == "json" and not answer.framed and not _closed(answer.body):
             _lost(answer.place, "the answer was cut before its end", write, None)
 
 

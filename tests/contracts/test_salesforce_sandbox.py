@@ -99,8 +99,8 @@ def test_a_token_that_expires_between_pages_costs_nothing(box: Running, source: 
 
 
 def test_a_tenant_whose_sessions_always_end_is_a_matter_for_a_person(box: Running, source: Source, dial: Dial) -> None:
-    """Sessions that end again and again stop the pull with an error about credentials."""
-    dial.fault("salesforce", "expired_token")
+    """Sessions that end before they bring anything stop the pull with an error about credentials."""
+    dial.fault("salesforce", "expired_token", anywhere=True)
     with pytest.raises(AuthError):
         _all(source, box)
 

@@ -20,7 +20,8 @@ def make_source(connection: Connection, landscape: Landscape) -> SalesforceSourc
 def make_target(connection: Connection, landscape: Landscape) -> SalesforceTarget:
     """The org of `connection` as a target for `update_collections`; ConfigError when an option or a secret is missing."""
     settings = settings_of(connection, landscape)
-    return SalesforceTarget(connection, settings, Session(connection, settings))
+    # what is read before a write belongs to it: the reserve of calls is kept for both
+    return SalesforceTarget(connection, settings, Session(connection, settings, interactive=True))
 
 
 def make_door(connection: Connection) -> SalesforceDoor:

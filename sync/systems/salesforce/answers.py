@@ -14,6 +14,8 @@ from sync.systems.salesforce.refusals import login_refused
 
 _LIMIT = re.compile(r"(?:^|[;,])\s*api-usage\s*=\s*(\d{1,15})\s*/\s*(\d{1,15})", re.IGNORECASE)
 _LASTING_401 = (b"not valid for use with the REST API", b"Connected app is not attached to Agent")
+_EXPIRED = ("INVALID_SESSION_ID", "InvalidSessionId")
+"""Whatever the status: the older services say it with 400."""
 _TRANSIENT = {
     "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG", "OPERATION_TOO_LARGE",
     "CANNOT_EXECUTE_FLOW_TRIGGER", "JOB_NOT_COMPLETE",
@@ -58,8 +60,8 @@ def explain(answer: Answer) -> SourceError | None:
             status=401,
         )
     listed = problems_of(answer.body)
-    if answer.status == 401:
-        return SessionExpired(f"{answer.place}: {_first_words(answer)}", status=401)
+    if answer.status == 401 or (listed and listed[0].get("errorCode") in _EXPIRED):
+        return SessionExpired(f"{answer.place}: {_first_words(answer)}", status=answer.status)
     if listed:
         code = str(listed[0].get("errorCode", ""))
         error = _error(answer, code, f"{answer.place}: {_first_words(answer)}")

@@ -24,6 +24,9 @@ POLL_SECONDS_MAX = 60.0
 POLLS_MAX = 3_000
 """At a minute each: two days. A job that is not done by then is given up."""
 
+LOST_MAX = 3
+"""So many jobs in a row that can't be read to their end are asked for; then pages have to do."""
+
 _WAITING = ("Open", "UploadComplete", "InProgress", "Queued")
 _log = structlog.get_logger(__name__)
 
@@ -62,7 +65,7 @@ def take_up(asking: Asking, place: Place) -> Iterator[Page | Pending]:
     assert job is not None  # noqa: S101 - the caller looked
     told = _look(asking, job)
     if told is None:
-        yield _anew(place, f"bulk job {job.id} is gone: asked anew")
+        yield _lost(place, f"bulk job {job.id} is gone")
         return
     if told.state in _WAITING and job.polls < POLLS_MAX:
         yield _wait(place, f"bulk job {job.id} reads {asking.reading.object}: {told.state}")
@@ -94,7 +97,7 @@ def _results(asking: Asking, place: Place, job: Job, told: _Job) -> Iterator[Pag
             return
         if answer.status >= 300:  # another API version's job, or gone
             discard(asking, job.id)
-            yield _anew(place, f"bulk job {job.id} can't be read any more ({answer.status}): asked anew")
+            yield _lost(place, f"bulk job {job.id} can't be read any more ({answer.status})")
             return
         number += 1
         rows, newest = _counted(asking, answer)
@@ -152,8 +155,8 @@ def _counted(asking: Asking, answer: Answer) -> tuple[int, datetime | None]:
     told = _whole(answer.headers.get("sforce-numberofrecords"))
     if told is not None and told != read.total:
         raise asking.broken(f"{answer.place}: {read.total} of {told} records came")
-    if told is None and answer.body and not answer.body.endswith(b"\n"):
-        raise asking.broken(f"{answer.place}: the page ends within a record")
+    if not answer.framed and answer.body and not answer.body.endswith(b"\n"):
+        raise asking.broken(f"{answer.place}: the page was cut before its end")
     if STAMP not in read.texts.columns:
         return read.total, None
     newest = [moment_of(text) for text in read.texts[STAMP].drop_nulls().unique().to_list()]
@@ -165,6 +168,12 @@ def _wait(place: Place, words: str) -> Pending:
     assert job is not None  # noqa: S101 - only ever called with one
     seconds = min(POLL_SECONDS * 1.5**job.polls, POLL_SECONDS_MAX) if job.polls < 20 else POLL_SECONDS_MAX
     return Pending(replace(place, job=replace(job, polls=job.polls + 1)).cursor(), seconds, words)
+
+
+def _lost(place: Place, words: str) -> Pending:
+    lost = place.lost + 1
+    given_up = lost >= LOST_MAX
+    return _anew(replace(place, lost=lost, rest=given_up), f"{words}: {'read page by page instead' if given_up else 'asked anew'}")
 
 
 def _anew(place: Place, words: str) -> Pending:

@@ -13,7 +13,9 @@ from sync.systems.salesforce.place import Place
 from sync.systems.salesforce.wire import newest_stamp, soql
 from sync.wire_frames import Split
 
-SESSIONS_MAX = 4
+STANDSTILLS_MAX = 4
+"""So often in a row a query is asked anew without having come further."""
+
 PAGES_MAX = 100_000
 _TOO_SLOW = ("QUERY_TIMEOUT", "OPERATION_TOO_LARGE")
 
@@ -27,18 +29,21 @@ def changes(asking: Asking, place: Place) -> Iterator[Page]:
 
     When the session ends between two pages the query is asked anew from where it had come to: its locator died with the session.
     """
-    for _ in range(SESSIONS_MAX):
+    standstills = 0
+    while standstills < STANDSTILLS_MAX:
+        before = place.reach, place.last
         try:
             yield from _query(asking, place)
             return
         except SessionExpired:
-            continue  # the session has fetched its new token already
+            pass  # the session has fetched its new token already
         except PermanentError as error:
-            if error.code != "INVALID_QUERY_LOCATOR" or place.reach is None:
+            if error.code != "INVALID_QUERY_LOCATOR":
                 raise
             # a locator lives two days, and no longer than the org keeps it
+        standstills = standstills + 1 if (place.reach, place.last) == before else 0
     raise AuthError(
-        f"{asking.reading.stream}: {SESSIONS_MAX} sessions ended before the query was read: look at the org's session settings",
+        f"{asking.reading.stream}: {STANDSTILLS_MAX} sessions ended before the query came any further: look at the org's session settings",
         connection=asking.connection.name,
     )
 

@@ -74,10 +74,12 @@ class Session:
 
     def describe(self, name: str) -> dict[str, Mapping[str, Any]] | None:
         """The fields of an object that this user sees: name -> what the org says of it; None when it shows no such object."""
-        answer = self.get(f"{self.settings.data}/sobjects/{quote(name, safe='')}/describe", accept=(404,))
-        if answer.status == 404:
-            return None
-        said = answer.json()
+        try:
+            said = self.get(f"{self.settings.data}/sobjects/{quote(name, safe='')}/describe").json()
+        except PermanentError as error:
+            if error.status == 404 or error.code == "INVALID_TYPE":
+                return None
+            raise
         fields = said.get("fields") if isinstance(said, dict) else None
         if not isinstance(fields, list):
             raise TransientError(f"describe of {name}: the answer holds no fields", connection=self._connection.name)
@@ -146,6 +148,11 @@ class Session:
 
     def _explain(self, answer: Answer) -> SourceError | None:
         self._note(answer)
+        if 300 < answer.status < 400:
+            held = self._token.held
+            named = held.told if held is not None and held.told is not None else "another address"
+            words = f"the org answers elsewhere; its login names {named}: correct base_url, or add that address to instance_urls"
+            return PermanentError(f"{answer.place}: answered {answer.status}: {words}", status=answer.status)
         return explain(answer)
 
     def _note(self, answer: Answer) -> None:

@@ -22,6 +22,8 @@ JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 JWT_SECONDS = 170
 """Salesforce takes three minutes at most; less leaves room for a clock that is a little ahead."""
 RSA_BITS_MIN = 2048
+_REFUSALS = (400, 401, 403, 404)
+"""A refusal in the org's words; a wait (420, 429) is one of the whole connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Login:
     def token(self, client: Client) -> Token:
         """A new token. Raises AuthError with the org's reason and what to do, TransientError when the answer is no token."""
         form, basic = self._form()
-        answer = client.send("POST", self._settings.token_url, form=form, basic=basic, accept=range(400, 500))
+        answer = client.send("POST", self._settings.token_url, form=form, basic=basic, accept=_REFUSALS)
         if answer.status >= 400:
             error = login_refused(answer) or error_of(answer, now=wall_clock())
             error.connection = self._connection.name

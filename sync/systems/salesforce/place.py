@@ -25,7 +25,7 @@ class Job:
 class Place:
     """Everything changed before `since` is held; an interrupted query has come to the record `last` stamped `reach`. All moments UTC.
 
-    `rest`: a bulk job failed, page by page instead. `finished`: a job that is read and committed, to be taken away. `deleted`: deletions
+    `rest`: a bulk job failed, page by page instead; `lost`: so many jobs in a row could not be read to their end. `finished`: a job that is read and committed, to be taken away. `deleted`: deletions
     are known up to here. `swept`: when all ids were last compared; `sweep`: the id that a comparison under way has come to.
     """
 
@@ -34,6 +34,7 @@ class Place:
     last: str | None = None
     job: Job | None = None
     rest: bool = False
+    lost: int = 0
     finished: str | None = None
     deleted: datetime | None = None
     swept: datetime | None = None
@@ -62,6 +63,7 @@ class Place:
             last=held.get("last"),
             job=job,
             rest=bool(held.get("rest")),
+            lost=int(held.get("lost", 0)),
             finished=held.get("finished"),
             deleted=_held_to(held.get("deleted"), now),
             swept=_held_to(held.get("swept"), now),
@@ -96,6 +98,7 @@ class Place:
             reach=None,
             last=None,
             rest=False,
+            lost=0,
             deleted=self.deleted or until,
             swept=self.swept or until,
         )
@@ -111,6 +114,7 @@ class Place:
             "reach": _iso(self.reach),
             "last": self.last,
             "rest": self.rest or None,
+            "lost": self.lost or None,
             "finished": self.finished,
             "deleted": _iso(self.deleted),
             "swept": _iso(self.swept),

@@ -41,7 +41,10 @@ def _login(settings: Settings, session: Session) -> Finding:
 
 
 def _version(settings: Settings, session: Session) -> Finding:
-    said = session.get("/services/data").json()
+    try:
+        said = session.get("/services/data").json()
+    except SourceError as error:
+        return Finding("version", ok=False, words=error.detail)
     offered = [f"v{entry['version']}" for entry in said if isinstance(entry, dict) and "version" in entry] if isinstance(said, list) else []
     wanted = settings.api_version
     if wanted in offered:
@@ -112,6 +115,9 @@ def _first_page(asking: Asking, now: datetime) -> Finding:
         answer = asking.ask(f"{soql(reading, asking.chosen.fields, None, until=None)} LIMIT 5")
         mapped = map_page(reading.stream, asking.page(answer, what, None), asking.settings)
     except SourceError as error:
+        if error.code == "INVALID_TYPE" and reading.optional:
+            words = f"this org answers no query of {reading.object}: the stream {reading.stream} stays quiet"
+            return Finding(what, ok=True, words=words)
         return Finding(what, ok=False, words=error.detail)
     bad = mapped.rejects.height
     newest = newest_stamp(answer.body)

@@ -1,9 +1,10 @@
-"""Why a login was refused, and what the org's administrator has to do about it. Pure."""
+"""Why a login was refused, and what the org's administrator has to do about it."""
 
 from __future__ import annotations
 
 from sync.errors import AuthError, QuotaError, SourceError, TransientError
-from sync.http import Answer
+from sync.http import Answer, wall_clock
+from sync.http_gate import retry_at
 from sync.strict_json import NotStrict, loads
 
 _PASSING = ("server_error", "temporarily_unavailable", "unknown_error", "retry")
@@ -47,8 +48,9 @@ def login_refused(answer: Answer) -> SourceError | None:
     code, reason = said["error"], str(said.get("error_description") or "no reason given")
     words = f"{answer.place}: {code}: {' '.join(reason.split())}"[:300]
     heard = f"{code} {reason}".lower().replace("\u2019", "'")
-    if any(word in heard for word in _WAIT):
-        return QuotaError(words, status=answer.status)
+    wait = retry_at(answer.headers.get("retry-after"), now=wall_clock())
+    if answer.status in (420, 429) or (answer.status == 503 and wait is not None) or any(word in heard for word in _WAIT):
+        return QuotaError(words, retry_at=wait, status=answer.status)
     if answer.status >= 500 or any(word in heard for word in _PASSING):
         return TransientError(words, status=answer.status)
     advice = next((what for word, what in _ADVICE if word in heard), "ask the org's administrator")

@@ -55,11 +55,11 @@ class Schema:
         if visible is None:
             if not reading.optional:
                 raise PermanentError(
-                    f"the org shows no object {reading.object}: give the integration user read access to it",
+                    f"the org shows no object {reading.object}: give the integration user read access to it, and see that the org speaks"
+                    f" {self._session.settings.api_version}",
                     connection=self._connection.name, subject=reading.stream, status=404,
                 )  # fmt: skip
-            self._absent[reading.stream] = now
-            _log.info("not in this org", connection=self._connection.name, stream=reading.stream, object=reading.object)
+            self.lacks(reading, now=now)
             return None
         try:
             fields = reading.chosen(visible)
@@ -72,6 +72,11 @@ class Schema:
         chosen = Chosen(fields, kinds_of(fields, visible), formulas, currency)
         self._chosen[reading.stream] = chosen
         return chosen
+
+    def lacks(self, reading: Reading, *, now: datetime) -> None:
+        """The org has answered that it has no such object: its stream keeps quiet for a while."""
+        self._absent[reading.stream] = now
+        _log.info("not in this org", connection=self._connection.name, stream=reading.stream, object=reading.object)
 
     def forget(self, reading: Reading) -> None:
         """The org's description was out of date: ask again next time."""

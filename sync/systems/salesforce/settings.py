@@ -101,8 +101,11 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _flows_have_what_they_need(self) -> Settings:
         host = urlsplit(self.login_url or self.base_url).hostname
-        if self.auth == "client_credentials" and host in ("login.salesforce.com", "test.salesforce.com"):
+        if self.auth == "client_credentials" and host in (urlsplit(LOGIN).hostname, urlsplit(TEST).hostname):
             msg = "client credentials are taken by the org's own My Domain address only: set base_url to https://NAME.my.salesforce.com"
+            raise ValueError(msg)
+        if urlsplit(self.base_url).hostname in (urlsplit(LOGIN).hostname, urlsplit(TEST).hostname) and not self.instance_urls:
+            msg = f"{self.base_url} only logs in: set login_url to it, and base_url to the org's own https://NAME.my.salesforce.com"
             raise ValueError(msg)
         return self
 

@@ -18,6 +18,8 @@ from sync.wire_rows import excerpt, plain
 
 _EXPONENT = re.compile(r"^-?\d+(?:\.\d+)?[eE][+-]?\d{1,3}$")
 FIELD_BYTES_MAX = 1 << 20
+_END = "\x1a"
+"""A line of ours after the last: a cell that was never closed swallows it."""
 
 
 class Sheet(ABC):
@@ -120,11 +122,15 @@ def read_csv(body: bytes) -> ReadCsv:
         return ReadCsv(pl.DataFrame(schema={ORDINAL: pl.Int64}), {})
     header = _header(text)
     try:
-        if text.endswith(b"\n\n") or b"\n\n" in text or b"\r\n\r\n" in text:
+        if b"\n\n" in text or b"\r\n\r\n" in text:
             raise pl.exceptions.ComputeError("blank lines may stand inside quotes or between records")  # noqa: TRY301
+        if text.count(b'"') % 2:
+            raise pl.exceptions.ComputeError("a quote is never closed")  # noqa: TRY301
         frame = pl.read_csv(io.BytesIO(text), infer_schema=False, raise_if_empty=False)
         if frame.columns != header:
             raise pl.exceptions.ComputeError("the columns are not those of the header")  # noqa: TRY301
+        if frame[header[-1]].null_count():  # every value is quoted, an empty one too: a null is a cell that is not there
+            raise pl.exceptions.ComputeError("a record may be too short")  # noqa: TRY301
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
         return _slowly(text, header)
     columns = [pl.when(pl.col(name) == "").then(None).otherwise(pl.col(name)).alias(name) for name in header]
@@ -151,12 +157,12 @@ def _slowly(text: bytes, header: list[str]) -> ReadCsv:
     broken: dict[int, tuple[str, str]] = {}
     ordinals: list[int] = []
     rows: list[list[str | None]] = []
-    reader = csv.reader(io.StringIO(text.decode("utf-8", "surrogateescape"), newline=""))
+    reader = csv.reader(io.StringIO(f"{text.decode('utf-8', 'surrogateescape')}\n{_END}", newline=""))
     csv.field_size_limit(FIELD_BYTES_MAX)
     ordinal = -1
     try:
         for place, cells in enumerate(reader):
-            if place == 0 or not cells:
+            if place == 0 or not cells or cells == [_END]:
                 continue
             ordinal += 1
             why = _objection(cells, header)
@@ -173,6 +179,8 @@ def _slowly(text: bytes, header: list[str]) -> ReadCsv:
 
 
 def _objection(cells: Sequence[str], header: Sequence[str]) -> str | None:
+    if cells[-1].endswith(f"\n{_END}"):
+        return "the record ends within a cell"
     if len(cells) != len(header):
         return f"the record has {len(cells)} cells where the header names {len(header)}"
     if any(not cell.isascii() and any("\udc80" <= sign <= "\udcff" for sign in cell) for cell in cells):

@@ -64,6 +64,9 @@ class SalesforceSource:
         except PermanentError as error:
             if error.code in _OUT_OF_DATE:
                 self._schema.forget(reading)  # a field went away since it was described: the next pull asks anew
+            if error.code == "INVALID_TYPE" and reading.optional:
+                self._schema.lacks(reading, now=now)  # described, but switched off for queries
+                return
             raise
 
     def map(self, stream: str, page: Page) -> Mapped:

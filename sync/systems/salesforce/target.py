@@ -12,7 +12,9 @@ import msgspec
 
 from sync.connections import Connection
 from sync.errors import PermanentError, SourceError, TransientError
+from sync.http import Answer
 from sync.ports import Order, Receipt
+from sync.strict_json import NotStrict, loads
 from sync.systems.salesforce.answers import RowLocked, several_fit
 from sync.systems.salesforce.batch import BATCH_MAX, Update, update_all
 from sync.systems.salesforce.client import Session
@@ -61,10 +63,10 @@ class SalesforceTarget:
             raise self._nobody(order)
         if answer.status == 300:
             raise PermanentError(several_fit(answer), connection=self._connection.name, subject=order.object_key, status=300)
-        if answer.status == 201:
+        if answer.status == 201 or _created(answer):
             raise PermanentError(
                 f"{answer.place}: the org created an account although it was told not to: remove {order.payload['customer_number']} there",
-                connection=self._connection.name, subject=order.object_key, status=201,
+                connection=self._connection.name, subject=order.object_key, status=answer.status,
             )  # fmt: skip
         return Receipt("applied", reference=str(held.get("Id", "")), version=str(order.payload["version"]), detail={"before": _plain(held)})
 
@@ -130,7 +132,7 @@ class SalesforceTarget:
         outcomes |= results
         return [outcomes[order.effect_key] for order in orders]
 
-    def _patch(self, path: str, body: bytes) -> Any:
+    def _patch(self, path: str, body: bytes) -> Answer:
         params = {"updateOnly": "true"}
         try:
             return self._session.patch(path, body, params=params, accept=(300, 404))
@@ -193,6 +195,15 @@ class SalesforceTarget:
             f"no account has {self._names.erp_number} {number}: link the account in the CRM, then replay",
             connection=self._connection.name, subject=order.object_key, status=404,
         )  # fmt: skip
+
+
+def _created(answer: Answer) -> bool:
+    """Whether the org says that there was no such record before; older versions say nothing with their 204."""
+    try:
+        said = loads(answer.body)
+    except NotStrict:
+        return False
+    return isinstance(said, dict) and said.get("created") is True
 
 
 def _whole(value: Any) -> int | None:

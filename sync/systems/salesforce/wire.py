@@ -70,7 +70,7 @@ def readings(settings: Settings) -> dict[str, Reading]:
     names = settings.fields
     base = ("Id", STAMP, "IsDeleted")
     accounts = tuple(n for n in (names.erp_number, names.account_owner, names.account_segment) if n in names.chosen)
-    contracts = tuple(n for n in (names.contract_opportunity,) if n in names.chosen)
+    contracts = tuple(n for n in (names.contract_value, names.contract_opportunity) if n in names.chosen)
     streams = [
         Reading(
             "accounts", "Account", Customer.entity, (*base, "Name", *accounts),
@@ -88,8 +88,8 @@ def readings(settings: Settings) -> dict[str, Reading]:
         ),
         Reading(
             "contracts", "Contract", SalesContract.entity,
-            (*base, "ContractNumber", "AccountId", "StatusCode", names.contract_value, *contracts),
-            ("StartDate", "EndDate", "ActivatedDate", "CurrencyIsoCode", names.contract_opportunity, names.legal_entity),
+            (*base, "ContractNumber", "AccountId", "StatusCode", *contracts),
+            ("StartDate", "EndDate", "ActivatedDate", "CurrencyIsoCode", names.contract_value, names.contract_opportunity, names.legal_entity),
         ),
     ]  # fmt: skip
     if settings.orders_as != "none":
