@@ -26,10 +26,12 @@ class Statements(TenantCase):
     stream, entity, value_column = "statements", "bank_transaction", "amount"
 
     def source(self) -> Source:
-        return make_source(self.tenant.connection(statement_templates=["E_BK_CAMT"], task_poll_seconds=0.1), LANDSCAPE)
+        options = {"statement_templates": ["E_BK_CAMT"], "task_poll_seconds": 0.1, **self.options}
+        return make_source(self.tenant.connection(**options), LANDSCAPE)
 
     def __init__(self) -> None:
         super().__init__()
+        self.options: dict[str, Any] = {}
         self._days: dict[str, str] = {}
 
     def put(self, key: str, worth: int, at: datetime) -> None:
@@ -221,6 +223,80 @@ def test_templates_are_run_one_after_the_other(case: Statements) -> None:
         pages = list(pages_of(source, "statements", None, now=case.now))
     assert [page.complete_until is not None for page in pages] == [False, False, True]  # the second's files are the first's
     assert runs(case) == 2
+
+
+def refusing(case: Statements, *codes: str, status: int = 404) -> None:
+    """From now on the tenant refuses to run these templates."""
+    error: dict[str, Any] = {"code": "NotFound", "message": "no such process template", "target": "code", "details": [], "innererror": None}
+    ends = tuple(f"/{code}/run" for code in codes)
+    case.tenant.server.between = lambda asked, answer: (
+        reply_json({"error": error}, status) if asked.path.endswith(ends) else answer()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+@pytest.mark.parametrize("order", [("E_BAD", "E_BK_CAMT"), ("E_BK_CAMT", "E_BAD"), ("E_BAD", "E_WORSE", "E_BK_CAMT")])
+def test_a_template_that_is_refused_costs_only_itself(case: Statements, order: tuple[str, ...], status: int) -> None:
+    """A wrong code, wherever it stands: one exception that names it, the others are run, and nothing is said to be complete."""
+    case.put("k1", 101, NOW - DAY)
+    bad = [code for code in order if code != "E_BK_CAMT"]
+    refusing(case, *bad, status=status)
+    case.options = {"statement_templates": list(order)}
+    store, refused, pages = read_all(case, None)
+    assert worths(store) == {"k1": 101}
+    assert [error.cause for error in refused] == ["source_permanent"] * len(bad)
+    assert all(code in error.detail and "no such process template" in error.detail for code, error in zip(bad, refused, strict=True))
+    assert [page.complete_until for page in pages if page.complete_until] == []
+    case.tenant.server.between = None
+    _, refused, pages = read_all(case, pages[-1].cursor)
+    assert refused == []
+    assert pages[-1].complete_until == case.now
+
+
+def test_a_template_that_is_refused_in_every_round_is_the_same_exception(case: Statements) -> None:
+    """Its refusal is the same page, bytes and name, so that no exception comes anew with each round."""
+    refusing(case, "E_BAD")
+    case.options = {"statement_templates": ["E_BAD", "E_BK_CAMT"]}
+    _, _, first = read_all(case, None)
+    _, _, second = read_all(case, first[-1].cursor)
+    assert (first[0].name, first[0].body) == (second[0].name, second[0].body) == ("E_BAD: refused", first[0].body)
+
+
+def test_where_every_template_is_refused_the_stream_stops(case: Statements) -> None:
+    """That is no matter of a template: the error is the stream's, in the tenant's own words."""
+    refusing(case, "E_BAD", "E_WORSE", status=403)
+    case.options = {"statement_templates": ["E_BAD", "E_WORSE"]}
+    with pytest.raises(PermanentError, match="no such process template"):
+        steps(case, None)
+
+
+def test_a_round_of_which_one_template_failed_is_not_complete(case: Statements) -> None:
+    """The first one's task ends badly, the last one's well: what the first would have brought is not there."""
+    case.put("k1", 101, NOW - DAY)
+    case.options = {"statement_templates": ["E_BK_CAMT", "E_BK_OTHER"]}
+    case.tenant.tasks.last_words = "Error"
+    _, cursor = steps(case, None)
+    while len(case.tenant.tasks.asked) < 2:
+        _, cursor = steps(case, cursor)
+    case.tenant.tasks.last_words = "Complete"
+    store, refused, pages = read_all(case, cursor)
+    assert (worths(store), refused) == ({"k1": 101}, [])
+    assert [page.complete_until for page in pages if page.complete_until] == []
+
+
+@pytest.mark.parametrize("status", [400, 410])
+def test_a_task_that_can_not_be_asked_for_is_run_anew(case: Statements, status: int) -> None:
+    """However the tenant says that it has no such task: an exception, and the next round runs anew."""
+    case.put("k1", 101, NOW - DAY)
+    _, cursor = steps(case, None)
+    error = {"error": {"code": "BadRequest", "message": "unknown task"}}
+    case.tenant.server.between = lambda asked, answer: reply_json(error, status) if asked.path.endswith("/status") else answer()
+    (page,), cursor = steps(case, cursor)
+    assert isinstance(page, Page)
+    assert "no longer known" in str(page.name)
+    case.tenant.server.between = None
+    store, refused, _ = read_all(case, cursor)
+    assert (worths(store), refused) == ({"k1": 101}, [])
 
 
 def plain(case: Statements, body: bytes, kind: str = "application/xml", **headers: str) -> None:

@@ -1,8 +1,9 @@
 """Bank statements by way of the tenant: process templates export them, and the files go to the reader of bank statements.
 
 The cursor is a small state machine, each step of which is committed before the next is taken, so that any process can go on:
-`task` {template, id, began, polls} while one is under way, `done` the templates that this `round` has run, `seen` the digests of files
-already handed on, `chain` the closing balances that the next statements have to follow.
+`task` {template, id, began, polls} while one is under way, `done` the templates that this `round` has run, `short` whether one of them
+brought nothing because it went wrong, `seen` the digests of files already handed on, `chain` the closing balances that the next statements
+have to follow.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ STREAM = "statements"
 ENTITIES = ("bank_account", "bank_balance", "bank_transaction", "payment")
 FILES_KNOWN = 2000
 POLL_SECONDS_MAX = 300.0
+REFUSALS = range(400, 500)
+REFUSED = "refused"
 OUTCOME_HEADER = "x-tidegate-task"
 REFUSAL_HEADER = "x-tidegate-refused"
 CHAIN_HEADER = "chain"
@@ -57,11 +60,14 @@ class Task:
 
 @dataclass(slots=True)
 class State:
-    """The cursor while it is worked with. `done`: the templates that this round has run; `round`: when it began, business time, UTC."""
+    """The cursor while it is worked with. `done`: the templates that this round has run; `round`: when it began, business time, UTC;
+    `short`: a template of this round went wrong.
+    """
 
     task: Task | None = None
     done: list[str] = field(default_factory=list)
     round: datetime | None = None
+    short: bool = False
     seen: list[str] = field(default_factory=list)
     chain: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -75,6 +81,7 @@ class State:
             Task.of(held.get("task")),
             done if len(done) < len(templates) else [],
             None if began is None else min(datetime.fromisoformat(str(began)), now),
+            bool(held.get("short")),
             list(held.get("seen") or ()),
             dict(held.get("chain") or {}),
         )
@@ -83,8 +90,18 @@ class State:
         """The cursor."""
         kept: dict[str, Any] = {"seen": self.seen[-FILES_KNOWN:], "chain": {name: dict(last) for name, last in self.chain.items()}}
         if self.round is not None:
-            kept |= {"round": self.round.isoformat(), "done": list(self.done)}
+            kept |= {"round": self.round.isoformat(), "done": list(self.done), **({"short": True} if self.short else {})}
         return kept if self.task is None else {**kept, "task": self.task.stored()}
+
+    def over(self, template: str, templates: Sequence[str], *, well: bool) -> datetime | None:
+        """The template has had its turn in this round. Returns when the round began if this was its last and all of them went well."""
+        self.task, self.short = None, self.short or not well
+        self.done.append(template)
+        if set(templates) - set(self.done):
+            return None
+        until = None if self.short else self.round
+        self.done, self.round, self.short = [], None, False
+        return until
 
 
 class Statements:
@@ -112,9 +129,29 @@ class Statements:
             yield self._ended(state, state.task, status, answer)
             if not state.done:
                 return
-        template = next(each for each in self._settings.statement_templates if each not in state.done)
+        yield from self._next(state, now)
+
+    def _next(self, state: State, now: datetime) -> Iterator[Page | Pending]:
+        """Runs the next template that the tenant takes. One that it refuses, as a wrong code is, costs only itself: its refusal is a page
+        that can't be believed. Where every template is refused it is the API that is, which is an error and no template's.
+        """
         state.round = state.round or now
-        yield self._pending(state, Task(template, self._tasks.run(template), wall_clock()), "started")
+        templates = self._settings.statement_templates
+        held: list[Page] = []
+        for template in [each for each in templates if each not in state.done]:
+            try:
+                task = self._tasks.run(template)
+            except PermanentError as error:
+                if error.status not in REFUSALS or len(held) + 1 == len(templates):
+                    raise
+                state.over(template, templates, well=False)
+                words = f"the process template {template} can't be run: {error.detail}"
+                held.append(Page(words.encode(), "text/plain", state.stored(), f"{template}: refused", {OUTCOME_HEADER: REFUSED}))
+                continue
+            yield from held
+            yield self._pending(state, Task(template, task, wall_clock()), "started")
+            return
+        yield from held
 
     def map(self, page: Page) -> Mapped:
         """The statements of a file in canonical words; nothing for the end of a task. DataError for a file that can't be believed and
@@ -134,8 +171,9 @@ class Statements:
         if outcome in DELIVERED:
             return Mapped(0, {}, no_rejects())
         words = messages(page.body)
+        told = "; ".join(words[:3]) or "the log says nothing"
         raise DataError(
-            f"{page.name}: {'; '.join(words[:3]) or 'the log says nothing'}"[:500], cause="source_permanent",
+            (told if outcome == REFUSED else f"{page.name}: {told}")[:500], cause="source_permanent",
             evidence={"state": outcome, "messages": words}, connection=self._tenant.connection.name,
         )  # fmt: skip
 
@@ -168,14 +206,10 @@ class Statements:
         """The end of a task is a page of its own, for only a page moves the cursor: without it a task that made no file would be asked
         for its files for ever.
         """
-        state.task = None
-        state.done.append(task.template)
-        body = answer.body if status in DELIVERED else self._log(task, answer)
+        delivered = status in DELIVERED
+        until = state.over(task.template, self._settings.statement_templates, well=delivered)
+        body = answer.body if delivered else self._log(task, answer)
         shown = f"not done after {self._settings.task_limit_minutes} minutes" if status in RUNNING else status
-        until = None
-        if not set(self._settings.statement_templates) - set(state.done):
-            until = state.round if status in DELIVERED else None
-            state.done, state.round = [], None
         name = f"{task.template}, task {task.id}: {shown}"
         return Page(body, answer.content_type, state.stored(), name, {OUTCOME_HEADER: status}, until)
 

@@ -21,6 +21,8 @@ RUNNING = frozenset({"pending", "in progress", "cancelling"})
 DELIVERED = frozenset({"complete", "warning"})
 FAILED = frozenset({"error", "cancelled"})
 GONE = "no longer known"
+UNKNOWN = (400, 404, 410)
+"""How a tenant may say that it has no such task."""
 FILES_MAX = 200
 UNPACKED_BYTES_MAX = 200 << 20
 RATIO_MAX = 200
@@ -53,8 +55,8 @@ class Tasks:
 
     def status(self, task: str) -> tuple[str, Answer]:
         """Where the task stands, in the tenant's words, lower case, or GONE; TransientError for words that we don't know."""
-        answer = self._session.get(f"v1/process-templates/{quote(task, safe='')}/status", accept=(404,))
-        if answer.status == 404:
+        answer = self._session.get(f"v1/process-templates/{quote(task, safe='')}/status", accept=UNKNOWN)
+        if answer.status in UNKNOWN:
             return GONE, answer
         said = answer.json()
         words = str(said.get("status") if isinstance(said, dict) else "").strip().lower().replace("_", " ")
