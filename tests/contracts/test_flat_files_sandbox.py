@@ -74,9 +74,9 @@ class Reader:
         assert {key: limits.get(key) for key in known} == known
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    with sandbox.running(Path(tmp_path_factory.mktemp("sandbox")), customers=24, history_days=120, start_at=OPENED) as running:
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    with sandbox.running(tmp_path, customers=24, history_days=120, start_at=OPENED) as running:
         yield Reader(running)
 
 

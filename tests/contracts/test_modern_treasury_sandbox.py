@@ -83,7 +83,8 @@ def _expected(box: Running) -> dict[str, Decimal]:
     for one in objects.expected_payments(box.world):
         lower, came = one["amount_lower_bound"], one["amount_reconciled"]
         if one["status"] != "archived":
-            found[str(one["id"])] = Decimal(lower if came is None else came).scaleb(-2)
+            sign = -1 if one["direction"] == "debit" else 1
+            found[str(one["id"])] = sign * Decimal(lower if came is None else came).scaleb(-2)
     return found
 
 

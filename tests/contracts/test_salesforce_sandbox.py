@@ -200,8 +200,12 @@ def test_a_broken_contract_is_rejected_and_fixed_later(box: Running, source: Sou
     assert key in mended.live("contract")
 
 
-def _order(box: Running, version: int = 5, **payload: Any) -> Order:
-    number = next(a.erp_number for a in box.world.accounts.values() if a.erp_number)
+_VERSIONS = itertools.count(10, 10)
+"""Versions rise from test to test, in whatever order they come: they write to one account of one org."""
+
+
+def _order(box: Running, version: int, **payload: Any) -> Order:
+    number = next(a.erp_number for a in box.world.accounts.values() if a.erp_number and not a.deleted)
     told = {"customer_number": number, "status": "reminder", "overdue_amount": "1234.56", "currency": "EUR",
             "as_of": "2026-05-20T12:00:00+00:00", "version": version, **payload}  # fmt: skip
     return Order(f"collections:{told['customer_number']}:{version}", "update_collections", str(told["customer_number"]), told)
@@ -211,7 +215,7 @@ def test_collections_status_is_written_once(box: Running, org: Connection, dial:
     """Applied, then already there: the org's own log shows one write, the amount to the cent."""
     target = make_target(org, LANDSCAPE)
     before = len(dial.writes("salesforce"))
-    order = _order(box, 10)
+    order = _order(box, next(_VERSIONS))
     assert target.read(order).outcome == "absent"
     assert target.apply(order).outcome == "applied"
     assert target.apply(order).outcome == "already"
@@ -225,9 +229,10 @@ def test_collections_status_is_written_once(box: Running, org: Connection, dial:
 def test_an_older_version_never_overwrites_a_newer(box: Running, org: Connection, dial: Dial) -> None:
     """The account says which version it holds; an older order finds that the world moved on and writes nothing."""
     target = make_target(org, LANDSCAPE)
-    target.apply(_order(box, 21))
+    newer = next(_VERSIONS)
+    target.apply(_order(box, newer))
     before = len(dial.writes("salesforce"))
-    assert target.apply(_order(box, 20)).outcome == "differs"
+    assert target.apply(_order(box, newer - 1)).outcome == "differs"
     assert len(dial.writes("salesforce")) == before
     target.close()
 
@@ -237,7 +242,7 @@ def test_an_unknown_customer_is_refused_and_never_created(box: Running, org: Con
     target = make_target(org, LANDSCAPE)
     accounts = len(box.world.accounts)
     with pytest.raises(PermanentError, match="no account"):
-        target.apply(_order(box, customer_number="99999999"))
+        target.apply(_order(box, next(_VERSIONS), customer_number="99999999"))
     assert len(box.world.accounts) == accounts
     target.close()
 
@@ -247,17 +252,17 @@ def test_a_locked_row_is_tried_once_more(box: Running, org: Connection, dial: Di
     target = make_target(org, LANDSCAPE)
     target._sleep = lambda _: None
     dial.fault("salesforce", "lock_row", times=1)
-    assert target.apply(_order(box, 31)).outcome == "applied"
+    assert target.apply(_order(box, next(_VERSIONS))).outcome == "applied"
     dial.fault("salesforce", "lock_row", times=2)
     with pytest.raises(TransientError):
-        target.apply(_order(box, 32))
+        target.apply(_order(box, next(_VERSIONS)))
     target.close()
 
 
 def test_a_lost_answer_is_unknown_and_reading_tells(box: Running, org: Connection, dial: Dial) -> None:
     """Executed, but the answer never came: unknown; the target shows that it was done, so it isn't written again."""
     target = make_target(org, LANDSCAPE)
-    order = _order(box, 41)
+    order = _order(box, next(_VERSIONS))
     dial.fault("salesforce", "drop_response_after_execute", times=1)
     with pytest.raises(UnknownOutcome):
         target.apply(order)
@@ -397,6 +402,7 @@ def test_collections_go_back_together(box: Running, org: Connection, dial: Dial)
     dial.fault("salesforce", "lock_row", times=1)
     target = make_target(org, LANDSCAPE)
     target._sleep = lambda _: None
-    outcomes = target.apply_many([_order(box, 50, customer_number=number) for number in numbers])
+    version = next(_VERSIONS)
+    outcomes = target.apply_many([_order(box, version, customer_number=number) for number in numbers])
     target.close()
     assert [getattr(outcome, "outcome", outcome) for outcome in outcomes] == ["applied"] * 5
