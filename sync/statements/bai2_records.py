@@ -14,6 +14,10 @@ _NEXT = re.compile(
     r"/\s*(?=01,[^,/]*,[^,/]*,\d|02,[^,/]*,[^,/]*,\d|03,[^,/]+,|16,\d{3},-?\d*,|88,|49,[+-]?\d+,\d+|98,[+-]?\d+,\d+,\d+|99,[+-]?\d+,\d+,\d+)"
 )
 _ZERO_FUNDS = {"S": 3, "V": 2}
+_FUNDS = frozenset(("", "0", "1", "2", "Z", "S", "V", "D"))
+_LIKE_RECORD = re.compile(r"\d\d,")
+_CODE = re.compile(r"\d{3}")
+_AMOUNT = re.compile(r"[+-]?\d*")
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class Record:
 def records(lines: Iterable[str]) -> Iterator[Record]:
     """The records in their order, each with its continuations. Refuses (file_unreadable) what is no record."""
     current: Record | None = None
+    is_open = False  # the text of a transaction whose slash has not come yet: a bank may break it where its lines end
     for number, line in enumerate(lines, start=1):
         plain = line.strip().lstrip("\ufeff").strip("\x00\x1a \t")
         if not plain:
@@ -44,7 +49,12 @@ def records(lines: Iterable[str]) -> Iterator[Record]:
         for piece in _NEXT.split(plain):
             code, body = piece[:2], piece[3:]
             if code not in CODES or piece[2:3] not in (",", "/", ""):
+                if current is not None and current.code == "16" and is_open and not _LIKE_RECORD.match(piece):
+                    current.parts[-1] += f" {piece.removesuffix('/')}"
+                    is_open = not piece.endswith("/")
+                    continue
                 refuse("file_unreadable", f"line {number} is no BAI2 record", line=number, text=piece[:80])
+            is_open = not body.rstrip().endswith("/")
             body = body.rstrip().removesuffix("/")
             if code != "88":
                 if current is not None:
@@ -68,23 +78,44 @@ class Summary:
 
 
 def summaries(record: Record) -> list[Summary]:
-    """What an `03` says behind account and currency: type, amount, count and funds type, again and again. A continuation may begin
-    a new one although the last one's count and funds type were left out.
+    """What an `03` says behind account and currency: type, amount, count and funds type, again and again. A record may be continued behind
+    any field; and a continuation may begin a new type although the last one's count and funds type were left out.
     """
+    fields: list[str] = []
+    begins: set[int] = set()
+    for part in record.parts:
+        begins.add(len(fields))
+        fields += [each.strip() for each in part.split(",")]
     found: list[Summary] = []
-    for index, part in enumerate(record.parts):
-        fields = [each.strip() for each in part.split(",")]
-        at = 2 if index == 0 else 0
-        while at < len(fields):
-            code = fields[at]
-            if not code:
-                at += 1
-                continue
-            amount = fields[at + 1] if at + 1 < len(fields) else ""
-            count = fields[at + 2] if at + 2 < len(fields) else ""
-            found.append(Summary(code, amount, count))
-            at = _after_funds(fields, at + 3)
+    at = 2
+    while at < len(fields):
+        if not fields[at]:
+            at += 1
+            continue
+        code, amount, at = fields[at], _field(fields, at + 1), at + 2
+        count = ""
+        if at not in begins or not _begins_type(fields, at):
+            count, at = _field(fields, at), at + 1
+            if at not in begins or _field(fields, at) in _FUNDS:
+                at = _after_funds(fields, at)
+        found.append(Summary(code, amount, count))
     return found
+
+
+def _field(fields: list[str], at: int) -> str:
+    return fields[at] if at < len(fields) else ""
+
+
+def _begins_type(fields: list[str], at: int) -> bool:
+    """Whether a continuation begins with a type code, or with the count that the amount before it lacks: by what follows."""
+    if _CODE.fullmatch(_field(fields, at)) is None:
+        return False
+    amount, count, funds = (_field(fields, at + step) for step in (1, 2, 3))
+    if _AMOUNT.fullmatch(amount) is None or not (count == "" or count.isdigit()) or funds.upper() not in _FUNDS:
+        return False
+    behind = _after_funds(fields, at + 1)
+    is_count = amount.upper() in _FUNDS and (behind >= len(fields) or _CODE.fullmatch(fields[behind]) is not None)
+    return not is_count or amount == ""
 
 
 def _after_funds(fields: list[str], at: int) -> int:

@@ -17,7 +17,8 @@ _KNOWN = frozenset(
 )
 
 _END = re.compile(r"\s*-(\}.*|XXX)?\s*$")
-_FRAME = "".join(map(chr, (1, 2, 3, 4, 32)))
+_FRAME = "".join(map(chr, (1, 2, 3, 4)))
+_INDENTED = re.compile(r" +(?=:\d\d[A-Z]?:|\{)")
 _FOREIGN = re.compile(r"\s*(<\?xml|<([\w.-]+:)?Document\b|01,[^,]*,[^,]*,\d{6})")
 _BLOCK = re.compile(r"\{[1235S]:(?:[^{}]|\{[^{}]*\})*\}")
 _OPENS = frozenset(("60F", "60M", "61", "62F", "62M", "34F", "90C", "90D"))
@@ -72,7 +73,9 @@ def _inner(text: Iterable[str]) -> Iterator[str | None]:
     for raw in text:
         if _FOREIGN.match(raw):
             refuse("file_unreadable", "a file of another format follows the messages: the file is mixed", line=raw[:80])
-        plain = raw.strip(_FRAME) if raw[:1] in _FRAME or raw[-1:] in _FRAME[:4] else raw
+        plain = raw.strip(_FRAME) if raw[:1] in _FRAME or raw[-1:] in _FRAME else raw
+        if plain[:1] == " ":  # before a field it is nothing; in a text that was broken at a blank it parts two words
+            plain = _INDENTED.sub("", plain, count=1)
         if plain.startswith("{") or "{4:" in plain:
             plain, opened = _unwrapped(plain)
             if opened:

@@ -104,7 +104,9 @@ def _german(text: str, start: re.Match[str]) -> Information:
     fields: dict[str, str] = {}
     for code, value in zip(parts[::2], parts[1::2], strict=True):
         fields[code] = fields.get(code, "") + value
-    purpose = "".join(fields[code] for code in sorted(fields) if "20" <= code <= "29" or "60" <= code <= "63")
+    # A text goes on in the next field without a blank; a word with a plus begins there, whatever the one before ended with.
+    said = (fields[code] for code in sorted(fields) if "20" <= code <= "29" or "60" <= code <= "63")
+    purpose = "".join(f" {part}" if _PLUS.match(part) else part for part in said)
     detail = _free(clean(purpose))
     name = clean(fields.get("32", "") + fields.get("33", ""))
     detail.debtor = detail.debtor or name or None

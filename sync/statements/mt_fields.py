@@ -11,7 +11,7 @@ from sync.statements.model import Balance, Declared, Entry, Statement, refuse
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 _BALANCE = re.compile(r"(?P<side>[CD])(?P<day>\d{6}|null|)(?P<currency>[A-Z]{3})(?P<amount>[\d,]+)")
 _LINE = re.compile(
-    r"(?P<day>\d{6}|null)(?P<entry>\d{4}|null)?(?P<mark>R[CD]|E[CD]|[CD]R?)(?P<funds>[A-Z])?(?P<amount>\d[\d,]*|,\d+)"
+    r"(?P<day>\d{6}|null)(?P<entry>\d{4}|null| {1,4})?(?P<mark>R[CD]|E[CD]|[CD]R?)(?P<funds>[A-Z])?(?P<amount>\d[\d,]*|,\d+)"
     r"(?P<kind>[NSFnsf].{0,3})?(?P<reference>.*)",
     re.DOTALL,
 )
