@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app import sign_in
+from app.foreign_warnings import silence_authlib
 from db.settings import Settings
 from sync import connections
 
@@ -46,6 +47,7 @@ async def _warm(_app: Any) -> AsyncIterator[None]:
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serves the dashboard on `host`:`port` until told to stop. Raises ConfigError when the sign-in is configured wrongly."""
+    silence_authlib()
     import uvicorn
     from streamlit import config
     from streamlit.runtime.pages_manager import PagesManager

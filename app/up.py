@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from app import sandbox_link, sign_in
 from app.dashboard import LOCAL_ISSUER
+from app.foreign_warnings import silence_authlib
 from db.settings import Settings
 
 HEARTBEAT_SECONDS = 5.0
@@ -230,11 +231,9 @@ class Everything:
         if load(self.settings.config).sign_in is not None:
             return None
         import logging
-        import warnings
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its own dependencies deprecate each other; nothing a person can do about
-            import oidc_provider_mock
+        silence_authlib()
+        import oidc_provider_mock
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         people = [oidc_provider_mock.User(sub=subject, claims=dict(claims)) for subject, claims in sign_in.PERSONAS.items()]

@@ -15,12 +15,12 @@ _MOST = 15
 def utilisation(frame: pl.DataFrame, colours: Palette, *, currency: str, chosen: int | None = None) -> Figure:
     """Exposure by customer as a bar, its limit as a mark across it; the fullest on top, at most fifteen."""
     data = frame.sort("utilisation", "exposure", descending=True, nulls_last=True).head(_MOST).reverse()
-    names = data["name"].to_list()
+    names = _told_apart(data)
     exposures, limits = (data[name].cast(pl.Float64).to_list() for name in ("exposure", "credit_limit"))
     used, parties = data["utilisation"].to_list(), data["party_id"].to_list()
     over = [share is not None and share > 1 for share in used]
     text = [
-        "no limit" if share is None else f"{share * 100:.0f} %{' over limit' if breach else ''}"
+        "no limit" if share is None else f"{share * 100:.0f} %{', over its limit' if breach else ''}"
         for share, breach in zip(used, over, strict=True)
     ]
     bars = {
@@ -39,5 +39,12 @@ def utilisation(frame: pl.DataFrame, colours: Palette, *, currency: str, chosen:
         for name, exposure, limit, word, breach in zip(names, exposures, limits, text, over, strict=True)
     ]  # fmt: skip
     return {"data": [bars, marks], "layout": layout(colours, height=max(180, 36 * data.height + 70), bargap=0.45, showlegend=True, annotations=labels,
-                                                    yaxis={"showgrid": False, "type": "category"}, margin={"l": 8, "r": 110, "t": 28, "b": 8},
+                                                    yaxis={"showgrid": False, "type": "category"}, margin={"l": 8, "r": 130, "t": 28, "b": 8},
                                                     xaxis={"tickformat": "~s", "title": {"text": currency, "font": {"color": colours.muted}}})}  # fmt: skip
+
+
+def _told_apart(data: pl.DataFrame) -> list[str]:
+    """The customers' names; those that several share with their numbers, as each name is one line of the chart."""
+    shared = pl.col("name").is_duplicated()
+    number = pl.coalesce(pl.col("number"), pl.col("party_id").cast(pl.String))
+    return data.select(pl.when(shared).then(pl.format("{} ({})", pl.col("name"), number)).otherwise(pl.col("name")))["name"].to_list()

@@ -18,7 +18,9 @@ from app.live.receivables import where_of
 from db.engine import Reading
 from db.money import AMOUNT
 from metrics import reads
+from sync import process_facts
 from sync.connections import Landscape
+from sync.rules.facts import Rates
 
 _DECISIONS = """
 select d.id, d.decided_at, initcap(d.subject_kind) || ' ' || coalesce(o.number, d.subject_key) as subject, p.name as customer, d.outcome,
@@ -34,10 +36,13 @@ order by d.decided_at desc, d.id desc limit 300
 _CASES = """
 select c.*, d.subject_kind, d.subject_source, d.reasons, d.inputs, d.rule, d.rule_version, p.name as party_name,
   array(select e.kind || ' in ' || e.connection || ': ' || e.state from process.effect e where e.decision_id = d.id or e.case_id = c.id order by e.id) as effects
-from process."case" c join process.decision d on d.id = c.decision_id left join canonical.party p on p.id = c.party_id
-where (cast(:regions as text[]) is null or c.region = any(:regions)) and (cast(:party as bigint) is null or c.party_id = :party)
-  and c.opened_at <= :at
-order by (c.state = 'open') desc, coalesce(c.closed_at, c.opened_at) desc limit 60
+from (select c.*, row_number() over (partition by c.state = 'open' order by coalesce(c.closed_at, c.opened_at) desc) as place
+      from process."case" c
+      where (cast(:regions as text[]) is null or c.region = any(:regions)) and (cast(:party as bigint) is null or c.party_id = :party)
+        and c.opened_at <= :at) c
+join process.decision d on d.id = c.decision_id left join canonical.party p on p.id = c.party_id
+where c.state = 'open' or c.place <= 60
+order by (c.state = 'open') desc, c.place
 """
 _COLUMNS = (
     "party_id", "number", "name", "region", "exposure", "credit_limit", "utilisation", "limit_state", "overdue", "open_orders",
@@ -60,7 +65,7 @@ def answer(conn: Reading, landscape: Landscape, query: ExposureFilter, *, now: d
         as_of=at,
         currency=currency,
         rate_date=reads.rate_date(conn, at.date()),
-        figures=_figures(customers, cases, at, currency),
+        figures=_figures(customers, cases, at, process_facts.rates(conn, currency, at.date())),
         customers=customers.filter(pl.col("limit_state") == "breached") if query.only_breached else customers,
         breaches=breaches.select("party_id", "name", "region", "opened_at", "cleared_at", "peak", "latest", "limit_amount"),
         decisions=_decisions(conn, asked),
@@ -128,12 +133,15 @@ def _case(row: Any, currency: str) -> Case:
     )
 
 
-def _figures(customers: pl.DataFrame, cases: Sequence[Case], at: datetime, currency: str) -> list[Tile]:
+def _figures(customers: pl.DataFrame, cases: Sequence[Case], at: datetime, rates: Rates) -> list[Tile]:
+    currency = rates.reporting
     breached = customers.filter(pl.col("limit_state") == "breached")
     total = Decimal(customers["exposure"].sum() or 0) if customers.height else None
     undelivered = Decimal(customers["undelivered_contracts"].sum() or 0) if customers.height else None
     waiting = [case for case in cases if case.state == "open"]
-    held = sum((case.amount.value for case in waiting if case.amount and case.amount.currency == currency), Decimal(0))
+    converted = [rates.convert(case.amount.value, case.amount.currency) for case in waiting if case.amount]
+    held = sum((value for value in converted if value is not None), Decimal(0))
+    unrated = sum(value is None for value in converted)
     over = Decimal((breached["exposure"] - breached["credit_limit"]).sum() or 0) if breached.height else Decimal(0)
     missing = "no customers are linked yet"
     return [
@@ -143,9 +151,15 @@ def _figures(customers: pl.DataFrame, cases: Sequence[Case], at: datetime, curre
                     missing=missing, health="warning" if breached.height else "good", target=Decimal(0),
                     second_line=f"{over / 1_000_000:,.2f} M {currency} above limits" if breached.height else "all within limits"),
         answer_tile("open_cases", Decimal(len(waiting)), "count", page="exposure", now=at, title="Cases waiting for a decision", good="down",
-                    health="warning" if waiting else "good", second_line=f"{held / 1_000_000:,.2f} M {currency}" if held else None,
+                    health="warning" if waiting else "good", second_line=_held(held, currency, unrated),
                     definition="Cases that a rule opened for finance operations and nobody has decided yet."),
         answer_tile("undelivered_contracts", undelivered, currency, page="exposure", now=at, title="Undelivered contract value",
                     missing=missing, health="good", good="down", second_line="beside exposure, never inside",
                     definition="Value of activated contracts not yet ordered: a named extra."),
     ]  # fmt: skip
+
+
+def _held(held: Decimal, currency: str, unrated: int) -> str | None:
+    """What waits, in the reporting currency; amounts without a reference rate are said to be left out."""
+    left_out = f", {unrated} without a rate left out" if unrated else ""
+    return f"{held / 1_000_000:,.2f} M {currency}{left_out}" if held or unrated else None

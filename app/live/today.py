@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from app.desk import Feed, HandItem, Person, Tile, Today
+from app.desk import Amount, Feed, HandItem, Person, Tile, Today
 from app.live import sources
 from app.live.accuracy import accuracy_tile
 from app.live.amounts import shown
@@ -20,9 +20,10 @@ from app.live.exposure import case_title
 from app.live.figures import answer_tile, tile
 from db.engine import Reading
 from metrics import reads
-from sync import exception_queries
+from sync import exception_queries, process_facts
 from sync.connections import Landscape
 from sync.exception_filter import ExceptionFilter
+from sync.rules.facts import Rates
 
 _SLUGS = ("cash_position", "invoice_to_payment_p50", "invoice_to_payment_p90", "exposure_breaches", "exposure_total")
 
@@ -37,7 +38,7 @@ group by d.day order by d.day
 _CASES = """
 select c.id, c.kind, c.customer_name, c.subject_key, c.party_id, c.amount, c.currency, c.opened_at, c.region, d.reasons, d.subject_kind,
   c.context ->> 'change' as change, c.context ->> 'number' as number
-from process."case" c join process.decision d on d.id = c.decision_id where c.state = 'open' order by c.opened_at limit 50
+from process."case" c join process.decision d on d.id = c.decision_id where c.state = 'open' order by c.opened_at
 """
 
 
@@ -107,7 +108,7 @@ def _hand(conn: Reading, person: Person, feeds: Sequence[Feed], *, now: datetime
     if person.may("operator") or person.may("auditor"):
         items += _exception_items(conn, now, currency)
     cases = conn.execute(sa.text(_CASES)).all()
-    items += _case_items(cases) + _breach_items(
+    items += _case_items(cases, process_facts.rates(conn, currency, now.date())) + _breach_items(
         conn, now, currency, without={row.party_id for row in cases if row.subject_kind == "customer"}
     )
     items += [
@@ -116,7 +117,7 @@ def _hand(conn: Reading, person: Person, feeds: Sequence[Feed], *, now: datetime
         for feed in feeds
         if feed.health == "bad"
     ]  # fmt: skip
-    return sorted(items, key=lambda item: (-(item.money.value if item.money else Decimal(0)), item.since))[:20]
+    return sorted(items, key=lambda item: (-(item.money.value if item.money else Decimal(0)), item.since))
 
 
 def _exception_items(conn: Reading, now: datetime, currency: str) -> list[HandItem]:
@@ -131,11 +132,12 @@ def _exception_items(conn: Reading, now: datetime, currency: str) -> list[HandIt
             page="exceptions",
             params={"cause": group.cause, "connection": group.connection, "fingerprint": group.fingerprint},
         )
-        for group in exception_queries.groups(conn, ExceptionFilter(), now=now, limit=12)
+        for group in exception_queries.groups(conn, ExceptionFilter(), now=now, limit=200)
     ]
 
 
-def _case_items(cases: Sequence[Any]) -> list[HandItem]:
+def _case_items(cases: Sequence[Any], rates: Rates) -> list[HandItem]:
+    """The open cases, their money in the reporting currency, as only that can be ranked; an amount without a rate is worth no place."""
     return [
         HandItem(
             kind="case",
@@ -143,7 +145,7 @@ def _case_items(cases: Sequence[Any]) -> list[HandItem]:
             detail="; ".join(reason.partition(": ")[2] or reason for reason in row.reasons)
             if row.reasons
             else f"order {row.subject_key} waits for a decision",
-            money=shown(row.amount, row.currency) if row.amount is not None and row.currency else None,
+            money=_converted(row.amount, row.currency, rates),
             since=row.opened_at,
             owner=None,
             page="exposure",
@@ -151,6 +153,11 @@ def _case_items(cases: Sequence[Any]) -> list[HandItem]:
         )
         for row in cases
     ]
+
+
+def _converted(amount: Decimal | None, currency: str | None, rates: Rates) -> Amount | None:
+    value = rates.convert(amount, currency) if amount is not None and currency else None
+    return shown(value, rates.reporting) if value is not None else None
 
 
 def _breach_items(conn: Reading, now: datetime, currency: str, *, without: Collection[int]) -> list[HandItem]:
@@ -167,6 +174,6 @@ def _breach_items(conn: Reading, now: datetime, currency: str, *, without: Colle
             page="exposure",
             params={"party": str(row["party_id"])},
         )
-        for row in frame.head(12).iter_rows(named=True)
+        for row in frame.iter_rows(named=True)
         if row["limit_amount"] is not None and row["latest"] > row["limit_amount"]
     ]

@@ -69,7 +69,15 @@ def test_utilisation_says_no_limit_and_over_limit_in_words() -> None:
         for label in exposure.utilisation(figures.credit_customers(), LIGHT, currency="EUR")["layout"]["annotations"]
     }
     assert words["Aceros del Norte SA"] == "no limit"
-    assert words["Nordwind Logistik GmbH"].endswith("over limit")
+    assert words["Nordwind Logistik GmbH"] == "158 %, over its limit"
+
+
+def test_customers_of_one_name_are_told_apart() -> None:
+    """Two customers who share a name have a line each, with their numbers; the others keep their plain names."""
+    twice = figures.credit_customers().with_columns(name=pl.col("name").replace("Harrow & Pike Ltd", "Nordwind Logistik GmbH"))
+    bars = exposure.utilisation(twice, LIGHT, currency="EUR")["data"][0]
+    assert len(set(bars["y"])) == twice.height
+    assert {"Nordwind Logistik GmbH (10100017)", "Nordwind Logistik GmbH (10200042)", "Hoshino Precision KK"} <= set(bars["y"])
 
 
 def test_aging_splits_disputed_and_keeps_the_sum() -> None:
