@@ -23,7 +23,7 @@ from db.engine import Database, Writing, reading, writing
 from sync import crash, effects
 from sync.connections import Connection, Landscape
 from sync.effects import Entry
-from sync.errors import MAX_ATTEMPTS, ConflictError, SourceError, UnknownOutcome, decide_retry
+from sync.errors import MAX_ATTEMPTS, ConflictError, QuotaError, SourceError, UnknownOutcome, decide_retry
 from sync.exceptions import Failure, record_exception, resolve_effect
 from sync.ports import Batching, Order, Receipt, Target
 from sync.systems.registry import system
@@ -34,6 +34,7 @@ Verdict = Literal["confirmed", "unknown", "failed", "conflict", "superseded", "a
 MAX_PER_RUN = 200
 TURN = 50
 READ_WAIT = timedelta(seconds=2)
+QUOTA_WAIT = timedelta(minutes=15)
 _STOPS_THE_RUN = ("auth", "quota", "transient")
 
 OpenTarget = Callable[[Connection, Landscape], Target | None]
@@ -277,6 +278,10 @@ class _Step:
                 return self._conflict(conn, error.detail, {"status": error.status})
         decision = decide_retry(error, attempt, now=datetime.now(UTC), jitter=random.random())
         with writing(self.database.engine) as conn:
+            if decision.action == "stop" and isinstance(error, QuotaError):
+                # a limit over rolling hours names no end, and passes by itself: nothing here is for a person to mend
+                effects.again(conn, self.entry.id, error.detail, error.kind, wait=QUOTA_WAIT)
+                return "again"
             if decision.action == "stop":
                 effects.fail(conn, self.entry.id, error.detail, error.kind, now=self.clock.now())
                 self._exception(conn, "effect_failed", f"{self.entry.effect_key}: {error.detail}", {"status": error.status})

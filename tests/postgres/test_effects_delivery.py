@@ -16,7 +16,7 @@ from sync import delivery, effects, process_region
 from sync.connections import Connection, Landscape
 from sync.delivery import Delivered
 from sync.effects import Plan
-from sync.errors import AuthError, ConflictError, PermanentError, SourceError, TransientError, UnknownOutcome
+from sync.errors import AuthError, ConflictError, PermanentError, QuotaError, SourceError, TransientError, UnknownOutcome
 from sync.ports import Order, Receipt
 from tests.postgres.process_world import CRM, ERP, NOW, ScriptedTarget, World, landscape, ready
 
@@ -135,6 +135,19 @@ def test_what_can_not_be_read_stays_unknown_and_becomes_an_exception(world: Worl
     run(world, target)
     (item,) = world.rows("select state from process.exception")
     assert (item.state, target.log) == ("resolved", [KEY])
+
+
+def test_a_limit_that_names_no_end_fails_nothing(world: World) -> None:
+    """The system's calls are used up for longer than five tries last: the write waits, and goes out once there are calls again."""
+    target = ScriptedTarget(script=[(QuotaError("TotalRequests Limit exceeded."), False)] * 7)
+    for _ in range(7):
+        soon(world)
+        run(world, target)
+    assert (state(world).state, state(world).error_kind) == ("planned", "quota")
+    assert world.rows("select 1 from process.exception") == []
+    assert run(world, target) == Delivered(ERP)
+    soon(world)
+    assert run(world, target).confirmed == 1
 
 
 def test_a_transient_error_is_planned_again_and_the_run_stops(world: World) -> None:
