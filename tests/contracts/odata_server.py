@@ -1,4 +1,4 @@
-"""A scripted S/4HANA host on a real socket: OData reads over plain dictionaries, pages of two, basic authentication. It speaks V2, or V4
+"""A scripted S/4HANA host on a real socket: OData reads over plain dictionaries, pages of two or as said, basic authentication. It speaks V2, or V4
 for sales orders; it counts and links, or knows no paging at all, or heeds no condition.
 """
 
@@ -49,6 +49,7 @@ class Host:
         self.without: set[str] = {ADDRESSES.name}
         self.removed: set[str] = set()
         self.repeating = False
+        self.page = PAGE
         self.paging: Literal["server", "none", "deaf"] = "server"
         """`none`: no count, no links, $top is not heeded; `deaf`: conditions are not heeded, only $skip and $top are."""
         self.hook: Callable[[Asked], Reply | None] = lambda _: None
@@ -58,7 +59,7 @@ class Host:
         """The host as a connection; its secrets are in S4_TEST_USER and S4_TEST_PASSWORD."""
         return Connection(
             name="sap-emea", system="sap_s4", region="EMEA", legal_entities=("DE01",), allow_private_addresses=True,
-            options={"base_url": self.server.url + ROOT, "page_size": PAGE, **options},
+            options={"base_url": self.server.url + ROOT, "page_size": self.page, **options},
             secrets={"user": "env:S4_TEST_USER", "password": "env:S4_TEST_PASSWORD"},
         )  # fmt: skip
 
@@ -127,10 +128,10 @@ class Host:
         if self.paging == "deaf":
             return rows, None, total
         at = int(query.get("$skiptoken", 0))
-        page = rows[at : at + PAGE]
+        page = rows[at : at + self.page]
         if self.repeating and page:
             return page, query, total
-        return page, {**query, "$skiptoken": str(at + PAGE)} if at + PAGE < len(rows) else None, total
+        return page, {**query, "$skiptoken": str(at + self.page)} if at + self.page < len(rows) else None, total
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from tests.contracts.suite_store import Store, pages_of, pull
 from tests.contracts.test_sap_s4 import Orders
 
 FIRST = NOW - timedelta(days=1)
+PAGE = 4
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,7 @@ def _source(case: Orders, width: int) -> Any:
 
 def _filled(count: int, *, together: int = 1) -> Orders:
     case = Orders()
+    case.host.page = PAGE
     for number in range(count):
         case.put(f"k{number:03d}", number, FIRST + timedelta(minutes=number // together))
     return case
@@ -45,7 +47,9 @@ def _asked(case: Orders) -> list[tuple[str | None, str | None]]:
 
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_it_reads_the_same_and_asks_for_no_page_in_vain(together: int) -> None:
-    """All records, whatever their stamps have in common; where each has its own, one call for a page, as without reading ahead."""
+    """All records, whatever their stamps have in common; where each has its own, each call brings some that are new. A page has two
+    records in common with the one before it.
+    """
     with _filled(25, together=together) as plain, _filled(25, together=together) as ahead:
         one, other = Store(), Store()
         pull(_source(plain, 1), "sales_orders", None, one, now=NOW)
@@ -53,7 +57,7 @@ def test_it_reads_the_same_and_asks_for_no_page_in_vain(together: int) -> None:
         assert len(other.live("sales_order")) == 25
         assert one.live("sales_order") == other.live("sales_order")
         if together == 1:
-            assert len(_asked(ahead)) == len(_asked(plain))
+            assert len(_asked(ahead)) <= 1 + (25 - PAGE + 1) // (PAGE - 2)
             assert any(skip for _, skip in _asked(ahead))
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.client import Session
-from sync.systems.sap_s4.pages import NOTHING, by, page, with_last
+from sync.systems.sap_s4.order import by
+from sync.systems.sap_s4.pages import NOTHING, page, with_last
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Query
@@ -31,7 +32,7 @@ class Accounts:
         """All credit accounts: their stamp is a day and exists only for the limit."""
         known: Sequence[str] = cursor.get("pages", ()) if cursor else ()
         digests: list[str] = []
-        query = Query(self._set, "BusinessPartner,CreditSegment", by("BusinessPartner"))
+        query = Query(self._set, by("BusinessPartner", "CreditSegment"))
         for got, last in with_last(self._reader.read(query)):
             digests.append(hashlib.sha256(b",".join(bytes(record) for record in got.split.records)).hexdigest()[:16])
             same = known[len(digests) - 1 : len(digests)] == digests[-1:]

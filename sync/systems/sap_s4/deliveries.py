@@ -14,7 +14,8 @@ from sync.ports import Cursor, Page
 from sync.systems.sap_s4.absence import missing
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.odata import text
-from sync.systems.sap_s4.pages import by, envelope, page, with_last
+from sync.systems.sap_s4.order import by
+from sync.systems.sap_s4.pages import envelope, page, with_last
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Got, Query
@@ -52,7 +53,7 @@ class Deliveries:
             "full_at": (now if full or read_at is None else read_at).astimezone(UTC).isoformat(),
         }
         where = f"CreationDate ge {since} or LastChangeDate ge {since}"
-        query = Query(DELIVERIES, "DeliveryDocument", by("DeliveryDocument"), where)
+        query = Query(DELIVERIES, by("DeliveryDocument"), where)
         for got, last in with_last(self._reader.read(query)):
             yield page(DELIVERIES, self._with_orders(got), mark if last else None, now, last=last)
 
@@ -67,7 +68,8 @@ class Deliveries:
         """The deliveries of an answer with the items of the orders that they serve."""
         orders = dict.fromkeys(order for raw in got.split.records for order in _orders(bytes(raw), self._items))
         wanted = [f"SalesOrder eq {text(order)}" for order in sorted(orders)]
-        answers = self._reader.find(ORDER_ITEMS, wanted) if wanted and self._session.has(ORDER_ITEMS) else iter(())
+        order = by("SalesOrder", "SalesOrderItem")
+        answers = self._reader.find(ORDER_ITEMS, wanted, order=order) if wanted and self._session.has(ORDER_ITEMS) else iter(())
         items: list[Any] = list(chain.from_iterable(one.split.records for one in answers))
         return envelope({"deliveries": got.split.records, "order_items": items})
 

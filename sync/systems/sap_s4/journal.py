@@ -14,7 +14,8 @@ from sync.ports import Cursor, Page
 from sync.systems.sap_s4.absence import missing
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.odata import text
-from sync.systems.sap_s4.pages import NOTHING, by_document, page, values_of, with_last
+from sync.systems.sap_s4.order import by_document
+from sync.systems.sap_s4.pages import NOTHING, page, values_of, with_last
 from sync.systems.sap_s4.postings import CUSTOMERS
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
@@ -22,7 +23,7 @@ from sync.systems.sap_s4.walk import Query
 from sync.systems.sap_s4.wire import JOURNAL_NEEDED, JOURNAL_WANTED, EntitySet, read_moment
 
 STAMPS = ("LastChangeDateTime", "CreationDateTime")
-ORDER = "CompanyCode,FiscalYear,AccountingDocument,LedgerGLLineItem"
+ORDER = by_document("Ledger", "LedgerGLLineItem")
 
 
 def journal_set(settings: Settings) -> EntitySet:
@@ -46,7 +47,7 @@ class Journal:
             yield page(self._set, NOTHING, {"absent_at": now.astimezone(UTC).isoformat()}, now, last=True)
             return
         reached = min(datetime.fromisoformat(cursor["since"]), now) if cursor and "since" in cursor else None
-        query = Query(self._set, ORDER, by_document, " and ".join(self._conditions(reached, now)))
+        query = Query(self._set, ORDER, " and ".join(self._conditions(reached, now)))
         for got, last in with_last(self._reader.read(query)):
             told = (read_moment(value) for name in STAMPS for (value,) in values_of(got.split.records, name))
             reached = max((at for at in (reached, *(min(at, now) for at in told if at)) if at), default=None)

@@ -23,13 +23,14 @@ from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.items import Beside
 from sync.systems.sap_s4.lines import Items
 from sync.systems.sap_s4.odata import listing, text
-from sync.systems.sap_s4.pages import by_document, values_of
+from sync.systems.sap_s4.order import by_document
+from sync.systems.sap_s4.pages import values_of
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Query
 from sync.systems.sap_s4.wire import ITEMS
 
-ORDER = "CompanyCode,FiscalYear,AccountingDocument,AccountingDocumentItem"
+ORDER = by_document("AccountingDocumentItem")
 CUSTOMER_ITEMS = "FinancialAccountType eq 'D'"
 Read = Literal["full", "open", "changes"]
 REMEMBERED_MAX = 300_000
@@ -149,7 +150,7 @@ class Ledger:
     def _items(self, conditions: Sequence[str]) -> Items:
         items = Items()
         for where in conditions:
-            for got in self._reader.read(Query(ITEMS, ORDER, by_document, where)):
+            for got in self._reader.read(Query(ITEMS, ORDER, where)):
                 items.add(got.split.records)
         return items
 
@@ -189,12 +190,12 @@ class Ledger:
             if items.lines[key].BillingDocument and (items.lines[key].IsCleared or items.lines[key].ClearingDate)
         }
         found = Items()
-        for got in self._reader.find(ITEMS, [_naming(doc) for doc in sorted(bills)]):
+        for got in self._reader.find(ITEMS, [_naming(doc) for doc in sorted(bills)], order=ORDER):
             found.add(got.split.records)
         return _paid(found, self._settings)
 
     def _fetch(self, items: Items, docs: set[str]) -> None:
-        for got in self._reader.find(ITEMS, [_being(doc) for doc in sorted(docs)]):
+        for got in self._reader.find(ITEMS, [_being(doc) for doc in sorted(docs)], order=ORDER):
             items.add(got.split.records)
 
     def _page(self, body: bytes, now: datetime) -> Page:

@@ -1,4 +1,4 @@
-"""What all streams of a host do alike: pages out of answers, and how an order of records is followed."""
+"""What all streams of a host do alike: pages out of answers, and values out of their records."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from sync.ports import Page
-from sync.systems.sap_s4.odata import text
-from sync.systems.sap_s4.walk import Got, Position, Record
+from sync.systems.sap_s4.walk import Got
 from sync.systems.sap_s4.wire import EntitySet
 
 NOTHING = b'{"d":{"results":[]}}'
@@ -21,21 +20,6 @@ def page(entity_set: EntitySet, body: bytes, cursor: Mapping[str, Any] | None, n
     """A page of a set as it was received at `now` (UTC); the `last` one says that everything is complete until then."""
     headers = {"received_at": now.astimezone(UTC).isoformat()}
     return Page(body, "application/json", cursor, name=entity_set.path, headers=headers, complete_until=now if last else None)
-
-
-def by(key: str) -> Position:
-    """Goes on at the last record's key: keys are exact, so nothing is lost between pages."""
-    return lambda last: f"{key} ge {text(last[key])}" if isinstance(last.get(key), str) and last[key] else None
-
-
-def by_document(last: Record) -> str | None:
-    """Goes on at the last line's accounting document, in the order of company, year and document."""
-    keys = ("CompanyCode", "FiscalYear", "AccountingDocument")
-    if not all(isinstance(last.get(key), str) and last[key] for key in keys):
-        return None
-    company, year, number = (text(last[key]) for key in keys)
-    same_year = f"FiscalYear eq {year} and AccountingDocument ge {number}"
-    return f"CompanyCode gt {company} or (CompanyCode eq {company} and (FiscalYear gt {year} or ({same_year})))"
 
 
 def with_last(answers: Iterator[Got]) -> Iterator[tuple[Got, bool]]:

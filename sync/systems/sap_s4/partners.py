@@ -14,7 +14,8 @@ from sync.ports import Cursor, Page
 from sync.systems.sap_s4.absence import is_absent
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.odata import text
-from sync.systems.sap_s4.pages import by, envelope, page, values_of, with_last
+from sync.systems.sap_s4.order import by
+from sync.systems.sap_s4.pages import envelope, page, values_of, with_last
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Got, Query
@@ -22,6 +23,8 @@ from sync.systems.sap_s4.wire import ADDRESSES, COMPANIES, CUSTOMERS, PARTNERS, 
 
 _NAMED = 30
 """So many records are named; more are asked for as a range of keys."""
+_BELOW = {COMPANIES.name: ("CompanyCode",), ADDRESSES.name: ("AddressID",)}
+"""Set -> its further keys."""
 
 
 class Partners:
@@ -48,14 +51,14 @@ class Partners:
             "since": now.astimezone(UTC).isoformat(),
             "full_at": (now if full or read_at is None else read_at).astimezone(UTC).isoformat(),
         }
-        query = Query(PARTNERS, "BusinessPartner", by("BusinessPartner"), where)
+        query = Query(PARTNERS, by("BusinessPartner"), where)
         for got, last in with_last(self._reader.read(query)):
             yield page(PARTNERS, self._with_masters(got), mark if last else None, now, last=last)
 
     def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
         """These customers as they are now, by their number or their business partner's."""
         wanted = [f"Customer eq {text(key)} or BusinessPartner eq {text(key)}" for key in keys]
-        for got in self._reader.find(PARTNERS, wanted, key="BusinessPartner"):
+        for got in self._reader.find(PARTNERS, wanted):
             if got.split.records:
                 yield page(PARTNERS, self._with_masters(got), None, now, last=False)
 
@@ -81,6 +84,7 @@ class Partners:
 
 def _about(entity_set: EntitySet, key: str, values: Sequence[str]) -> list[Query]:
     """What asks for the records of a set with these keys: few are named, many asked for as a range."""
+    order = by(key, *_BELOW.get(entity_set.name, ()))
     if len(values) > _NAMED:
-        return [Query(entity_set, key, by(key), f"{key} ge {text(min(values))} and {key} le {text(max(values))}")]
-    return [Query(entity_set, key, by(key), " or ".join(f"{key} eq {text(value)}" for value in values))] if values else []
+        return [Query(entity_set, order, f"{key} ge {text(min(values))} and {key} le {text(max(values))}")]
+    return [Query(entity_set, order, " or ".join(f"{key} eq {text(value)}" for value in values))] if values else []

@@ -15,13 +15,17 @@ from sync.http import Answer
 from sync.systems.sap_s4 import batch
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.csrf import Csrf
-from sync.systems.sap_s4.walk import Got, Query, Walk, alike_at_end, got_of
+from sync.systems.sap_s4.order import Order, by
+from sync.systems.sap_s4.passes import Passes
+from sync.systems.sap_s4.walk import Got, Query, Walk, alike_at_end, got_of, two_places
 from sync.systems.sap_s4.wire import EntitySet
 
 PAGES_MAX = 100_000
 BATCH_FROM = 3
 """So many reads and more go as one $batch: the first one costs a token too."""
 BATCH_MAX = 40
+OVERLAP = 2
+"""So many records a guessed page and the one before it have in common."""
 NOT_IMPLEMENTED = 501
 CONDITION_CHARS = 3_000
 """Of a condition before it is quoted for an address, of which hosts take some 8,000 in all."""
@@ -45,41 +49,56 @@ class Reader:
         self._page_size = session.settings.page_size
         self._csrf = Csrf(session)
         self._uncounted: set[str] = set()
+        self._deaf: set[str] = set()
+        """Sets of which the host has shown that it does not heed what it is asked."""
         self._lock = threading.Lock()
 
     def read(self, query: Query, first: Got | None = None) -> Iterator[Got]:
-        """The answers to a query until it has no more, the last one with less than a page or none at all. `first`: its first answer, if
-        it is here already.
+        """The answers to a query until it has no more. `first`: its first answer, if it is here already.
 
-        Raises TransientError when the host repeats itself or says that there is more and gives nothing.
+        Raises TransientError when the host repeats itself, says that there is more and gives nothing, or never comes to rest.
         """
-        walk = Walk(query, self._page_size)
+        walk: Walk | Passes = Walk(query, self._page_size)
         held: Got | None = None
         with Ahead[_Guess](self._session.settings.read_ahead - 1) as ahead:
             for number in range(PAGES_MAX):
-                got = first or self._guessed(ahead, number, held) or self._page(query, walk)
+                got = first or self._guessed(ahead, number, query, held) or self._page(query, walk)
                 first = None
-                try:
-                    new = walk.take(got)
-                except SourceError as error:
-                    error.connection = self._session.name
-                    raise
+                new = self._taken(walk, got)
+                if isinstance(walk, Walk) and walk.astray:
+                    if walk.deaf:
+                        self._deaf.add(query.entity_set.path)
+                    fits, walk = walk.fits, Passes(query, walk.base, self._page_size)
+                    new = fits and self._taken(walk, got)
                 held = got
-                if not walk.done:
-                    self._guess(ahead, number + 1, query, walk, got)
+                self._guess(ahead, number + 1, query, walk, got)
                 if new:
-                    yield got
+                    yield got if walk.settled else replace(got, settled=False)
+                if walk.inner is not None and isinstance(walk, Walk):
+                    yield from self.read(walk.inner)
+                    walk.pass_over()
+                    if query.entity_set.path in self._deaf:
+                        walk = Passes(query, walk.base, self._page_size)
                 if walk.done:
                     return
         raise TransientError(f"{query.entity_set.path}: no end after {PAGES_MAX} pages", connection=self._session.name)
 
+    def _taken(self, walk: Walk | Passes, got: Got) -> bool:
+        try:
+            return walk.take(got)
+        except SourceError as error:
+            error.connection = self._session.name
+            raise
+
     def find(
-        self, entity_set: EntitySet, conditions: Sequence[str], together: int = 30, *, key: str | None = None, where: str | None = None
+        self, entity_set: EntitySet, conditions: Sequence[str], together: int = 30, *, order: Order | None = None, where: str | None = None
     ) -> Iterator[Got]:
-        """The records that fulfil any of the conditions, and `where` beside; some conditions in each request."""
-        order = key or entity_set.needed[0]
-        parts = [" or ".join(part) for part in _parted(conditions, together)]
-        for got in self.read_all([Query(entity_set, order, lambda _: None, where, part) for part in parts]):
+        """The records that fulfil any of the conditions, and `where` beside; some conditions in each request. `order`: by all of the
+        set's keys; its first needed property, where that is its key.
+        """
+        parts = [f"({' or '.join(part)})" for part in _parted(conditions, together)]
+        beside = f" and ({where})" if where else ""
+        for got in self.read_all([Query(entity_set, order or by(entity_set.needed[0]), f"{part}{beside}") for part in parts]):
             yield from got
 
     def read_all(self, queries: Sequence[Query]) -> Iterator[Iterator[Got]]:
@@ -95,38 +114,47 @@ class Reader:
         chosen = self._session.select(entity_set)
         return self._session.get(entity_set, chosen, key=key, accept=(404,))
 
-    def _guess(self, ahead: Ahead[_Guess], coming: int, query: Query, walk: Walk, got: Got) -> None:
-        """Asks for pages behind the `coming` one, by their number from where that one will begin: each begins with the last record of
-        the one before. Only where the host gives full pages and says how many records there are, so that none is asked for in vain.
+    def _guess(self, ahead: Ahead[_Guess], coming: int, query: Query, walk: Walk | Passes, got: Got) -> None:
+        """Asks for pages behind the `coming` one, by their number from where that one will begin: each begins with the last two records
+        of the one before. Only where the host gives full pages and says how many records there are, so that none is asked for in vain.
         """
-        taken, step = len(got.split.records), self._page_size - 1
-        if not walk.by_position or got.following or got.count is None or taken < self._page_size or step == 0:
+        taken, step = len(got.split.records), self._page_size - OVERLAP
+        leads = isinstance(walk, Walk) and not walk.done and walk.inner is None
+        if not leads or got.following or got.count is None or taken < self._page_size or step <= 0:
             ahead.forget()
             return
-        # A position finds every record that has it; a guess that is under way begins with the last one alone.
-        before = alike_at_end(got, query.after) - 1 if ahead.expects(coming) else 0
-        while (number := ahead.following(coming)) is not None and got.count - taken > (number - coming) * step:
-            ahead.ask(number, partial(self._ask, query, walk.position, (number - coming) * step + before))
+        # A position finds every record that has it; a guess that is under way begins with the last two alone.
+        alike = alike_at_end(got, query)
+        before, left = alike - OVERLAP if ahead.expects(coming) else 0, got.count - taken + alike
+        while (number := ahead.following(coming)) is not None and left > (skip := (number - coming) * step + before) + OVERLAP:
+            ahead.ask(number, partial(self._ask, query, walk.position, skip))
 
     def _ask(self, query: Query, position: str | None, skip: int) -> _Guess:
         return _Guess(skip, got_of(self._session.get(query.entity_set, self._params(query, position, skip)).body))
 
-    def _guessed(self, ahead: Ahead[_Guess], number: int, held: Got | None) -> Got | None:
-        """The page of this number, if it was guessed and is what would have been asked for: its first record is the last one of the page
-        before, so that nothing was lost between them and nothing moved away before them. It counts what is left from there.
+    def _guessed(self, ahead: Ahead[_Guess], number: int, query: Query, held: Got | None) -> Got | None:
+        """The page of this number, if it was guessed and is what would have been asked for: it begins with the last two records of the
+        page before, at two places, so that nothing was lost between them, moved away before them, or may stand before the second one
+        in one answer and behind it in another. It counts what is left from there.
         """
         guess = ahead.take(number)
         if guess is None or held is None:
             return None
         got, records = guess.got, guess.got.split.records
-        if got.following is None and got.count is not None and records and bytes(records[0]) == bytes(held.split.records[-1]):
+        ends = [bytes(record) for record in held.split.records[-OVERLAP:]]
+        if (
+            got.following is None
+            and got.count is not None
+            and [bytes(one) for one in records[:OVERLAP]] == ends
+            and two_places(held, query)
+        ):
             left = got.count - guess.skip - len(records)
             if left == 0 or (left > 0 and len(records) == self._page_size):
                 return replace(got, count=len(records) + left)
         ahead.forget()
         return None
 
-    def _page(self, query: Query, walk: Walk) -> Got:
+    def _page(self, query: Query, walk: Walk | Passes) -> Got:
         entity_set = query.entity_set
         if walk.link:
             return self._safe(entity_set, got_of(self._session.follow(entity_set, walk.link).body))
@@ -198,12 +226,18 @@ class Reader:
         counting = dialect.counting
         if query.entity_set.path in self._uncounted:
             counting = {name: value for name, value in counting.items() if name not in ("$inlinecount", "$count")}
-        params = {**self._session.select(query.entity_set), "$orderby": query.order, "$top": str(self._page_size), **counting}
+        params = {**self._session.select(query.entity_set), **self._ordered(query), "$top": str(self._page_size), **counting}
         if conditions:
             params["$filter"] = " and ".join(conditions)
         if skip:
             params["$skip"] = str(skip)
         return params
+
+    def _ordered(self, query: Query) -> dict[str, str]:
+        """$orderby, of the properties that this release has."""
+        fields, _ = self._session.chosen(query.entity_set)
+        found = [name for level in query.order for name in level.fields if name in fields]
+        return {"$orderby": ",".join(found)} if found else {}
 
 
 def _parted(conditions: Sequence[str], together: int) -> Iterator[list[str]]:

@@ -48,7 +48,7 @@ CUSTOMERS = EntitySet(
             "DeletionIndicator", "VATRegistration", "CustomerCorporateGroup", "CustomerClassification"),
 )  # fmt: skip
 COMPANIES = EntitySet("API_BUSINESS_PARTNER", "A_CustomerCompany", needed=("Customer", "CompanyCode"), wanted=("PaymentTerms",))
-ADDRESSES = EntitySet("API_BUSINESS_PARTNER", "A_BusinessPartnerAddress", needed=("BusinessPartner",), wanted=("Country",))
+ADDRESSES = EntitySet("API_BUSINESS_PARTNER", "A_BusinessPartnerAddress", needed=("BusinessPartner",), wanted=("AddressID", "Country"))
 ORDERS = EntitySet(
     "API_SALES_ORDER_SRV", "A_SalesOrder",
     needed=("SalesOrder", "SoldToParty", "LastChangeDateTime", "TotalNetAmount", "TransactionCurrency", "DeliveryBlockReason",
