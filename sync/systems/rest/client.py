@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from pydantic import SecretStr
 
@@ -52,18 +54,33 @@ class Session:
         """Ends the connections."""
         self.client.close()
 
-    def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
-        """Reads a path below the base, or an address that the application named on one of its own hosts."""
+    def read(self, path: str, params: Mapping[str, str] | None = None, search: Any = None) -> Answer:
+        """Reads a path below the base, or an address that the application named on one of its own hosts. `search`: what is sent as JSON by
+        POST; None: nothing, by GET.
+        """
         if self._application.auth.kind != "oauth2":
-            return self._send(path, params, None)
-        return self._token.call(lambda token: self._send(path, params, token))
+            return self._send(path, params, search, None)
+        return self._token.call(lambda token: self._send(path, params, search, token))
+
+    def next_to(self, page: str, address: str) -> str:
+        """An address as a page named it, whole: relative ones are meant from the page's own (RFC 3986). One of our own host that is
+        written with http, as a server behind a gateway does it, is asked for as we came, with https.
+        """
+        try:
+            found = urljoin(self.client.link(page), address)
+        except ValueError as error:
+            raise TransientError(f"the next page's address {address[:200]!r} is none") from error
+        own = urlsplit(self.client.base_url)
+        if own.scheme == "https" and found.startswith("http://") and urlsplit(found).netloc == own.hostname and own.port in (None, 443):
+            return urlsplit(found)._replace(scheme="https", netloc=own.netloc).geturl()
+        return found
 
     def login(self) -> None:
         """Fetches a token where the login has one. Raises AuthError, with the application's own words, when it is refused."""
         if self._application.auth.kind == "oauth2":
             self._token.renew(self._token.held)
 
-    def _send(self, path: str, params: Mapping[str, str] | None, token: SecretStr | None) -> Answer:
+    def _send(self, path: str, params: Mapping[str, str] | None, search: Any, token: SecretStr | None) -> Answer:
         auth = self._application.auth
         asked = dict(params or {})
         headers: dict[str, str] = {}
@@ -74,11 +91,16 @@ class Session:
             headers["Authorization"] = f"Bearer {self._secret('token')}"
         elif auth.kind == "header":
             headers[str(auth.name)] = f"{auth.prefix}{self._secret('key')}"
-        elif auth.kind == "query" and f"{auth.name}=" not in path.partition("?")[2]:
+        elif auth.kind == "query" and auth.name not in dict(parse_qsl(urlsplit(path).query, keep_blank_values=True)):
             asked[str(auth.name)] = self._secret("key")
         elif token is not None:
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
-        answer = self.client.send("GET", path, params=asked, headers=headers, basic=basic, expect="any")
+        if search is None:
+            answer = self.client.send("GET", path, params=asked, headers=headers, basic=basic, expect="any")
+        else:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(search).encode()
+            answer = self.client.send("POST", path, params=asked, headers=headers, content=content, basic=basic, expect="any")
         if "html" in answer.content_type:
             # whatever else it is called, what is no JSON is found out by reading it
             raise TransientError(f"{answer.place}: answered {answer.status} with a page of HTML", connection=self._connection.name)

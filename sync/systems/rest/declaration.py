@@ -37,12 +37,14 @@ class RestColumn(Column):
     """A column that stands at a JSON path of the record; without one its name is the path.
 
     `formats` may be left out: dates and moments are then ISO 8601. `epoch`: the moment is a number of seconds or milliseconds since 1970.
-    `minor_units`: the amount counts cents and the like; it names the column that holds the currency, or a currency itself.
+    `minor_units`: the amount counts cents and the like; it names the column that holds the currency, or a currency itself. `upper`: the text
+    in capitals, as ISO 4217 and ISO 3166 have it, whichever way the application writes its codes.
     """
 
     path: str | None = None
     epoch: Literal["seconds", "milliseconds"] | None = None
     minor_units: str | None = None
+    upper: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +70,8 @@ class RestColumn(Column):
             raise ValueError("epoch is for a column of type time or date")
         if self.minor_units is not None and self.type != "amount":
             raise ValueError("minor_units is for a column of type amount")
+        if self.upper and self.type != "text":
+            raise ValueError("upper is for a column of type text")
         return self
 
     @property
@@ -109,8 +113,8 @@ class Offset(Part):
 
 
 class BodyCursor(Part):
-    """The next page's cursor stands in the body at `cursor`, or is the value at `of_record` in the last record. `more`: a flag that says
-    whether there is a next page; without one an absent cursor ends the list.
+    """The next page's cursor stands in the body at `cursor`, or is the value at `of_record` in the last record: its id, or what the list is
+    sorted by. `more`: a flag that says whether there is a next page; without one an absent cursor ends the list.
     """
 
     style: Literal["cursor"]
@@ -148,7 +152,7 @@ class LinkHeader(Part):
 
 
 class NextUrl(Part):
-    """The next page's address stands in the body at `url`; on the connection's own host only."""
+    """The next page's address stands in the body at `url`, whole or relative to the page's own; on the connection's own host only."""
 
     style: Literal["next_url"]
     url: Path
@@ -192,7 +196,10 @@ class RestStream(Declaration):
 
     stream: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     path: str
+    method: Literal["GET", "POST"] = "GET"
+    """POST: a search, whose `body` is sent as JSON; the names of paging and of `incremental` are then paths into it."""
     params: dict[str, str] = Field(default_factory=dict)
+    body: dict[str, Any] = Field(default_factory=dict)
     records: str = ""
     paging: Paging = NoPaging()
     incremental: Incremental | None = None
@@ -229,9 +236,20 @@ class RestStream(Declaration):
                 raise ValueError(f"incremental goes by a time or a date, but column {self.incremental.column} is neither")
         for one in self.deleted:
             self.needs("deleted", one.columns())
+        if self.body and self.method == "GET":
+            raise ValueError('a body is sent with method = "POST" only')
+        if self.method == "POST":
+            filled = self.body
+            for name in self._names_of_search():
+                filled = paths.put(filled, name, "")
         if self.sweep_hours is not None and len({feed.key for feed in self.entities}) > 1:
             raise ValueError("sweep_hours needs all entities to have the same key")
         return self
+
+    def _names_of_search(self) -> tuple[str, ...]:
+        """The paths into the body that a search fills."""
+        of_paging = (getattr(self.paging, name, None) for name in ("param", "size_param"))
+        return tuple(name for name in (*of_paging, self.incremental and self.incremental.param) if name)
 
     def path_of(self, column: str) -> str:
         """Where a column stands in the record."""

@@ -18,11 +18,17 @@ _LINK = re.compile(r"<(?P<url>[^<>]*)>(?P<params>(?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"(?P<quoted>[^\"]*)\"|(?P<bare>[^\s;,]+))", re.IGNORECASE)
 
 
+Param = str | int
+"""What is sent for a page: in a query as text, in the body of a search as what it is."""
+
+_NO = frozenset({"", "0", "false", "no", "n", "f", "null", "none"})
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A page to ask for: by `params` beside the stream's own, or by the `url` that the application named. `read`: records before it."""
 
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Param] = field(default_factory=dict)
     url: str | None = None
     number: int = 0
     read: int = 0
@@ -30,7 +36,7 @@ class Place:
     @property
     def mark(self) -> tuple[str | None, tuple[tuple[str, str], ...]]:
         """What tells it apart from other places."""
-        return self.url, tuple(sorted(self.params.items()))
+        return self.url, tuple(sorted((name, str(value)) for name, value in self.params.items()))
 
 
 def first(stream: RestStream) -> Place:
@@ -38,9 +44,9 @@ def first(stream: RestStream) -> Place:
     paging = stream.paging
     sized = _sized(paging)
     if isinstance(paging, PageNumber):
-        return Place({paging.param: str(paging.first), **sized}, number=paging.first)
+        return Place({paging.param: paging.first, **sized}, number=paging.first)
     if isinstance(paging, Offset):
-        return Place({paging.param: "0", **sized})
+        return Place({paging.param: 0, **sized})
     return Place(sized)
 
 
@@ -55,10 +61,10 @@ def following(stream: RestStream, place: Place, body: bytes, headers: Mapping[st
     if isinstance(paging, PageNumber | Offset):
         if _ended(paging, place, read, total, _beside(body, paging)):
             return None
-        moved = str(place.number + 1) if isinstance(paging, PageNumber) else str(read)
+        moved = place.number + 1 if isinstance(paging, PageNumber) else read
         return Place({paging.param: moved, **_sized(paging)}, number=place.number + 1, read=read)
     if isinstance(paging, BodyCursor):
-        return _by_cursor(paging, body, given, read)
+        return _by_cursor(paging, place, body, given, read)
     if isinstance(paging, HeaderCursor):
         cursor = headers.get(paging.header, "").strip()
         return Place({paging.param: cursor, **_sized(paging)}, read=read) if cursor else None
@@ -68,8 +74,11 @@ def following(stream: RestStream, place: Place, body: bytes, headers: Mapping[st
 
 def _ended(paging: PageNumber | Offset, place: Place, read: int, total: int, beside: Any) -> bool:
     """Whether a page by number or offset was the last: by what the answer says of it, else because it was empty."""
-    if paging.more is not None:
-        return at(beside, paging.more) is not True
+    more = None if paging.more is None else _flag(at(beside, paging.more))
+    if more is not None:
+        return not more
+    if paging.more is not None and total < paging.size:
+        return True  # it says nothing where there is nothing more
     if isinstance(paging, PageNumber) and paging.pages is not None:
         return place.number - paging.first + 1 >= _count(beside, paging.pages)
     if paging.total is not None:
@@ -80,17 +89,30 @@ def _ended(paging: PageNumber | Offset, place: Place, read: int, total: int, bes
     return total == 0
 
 
-def _by_cursor(paging: BodyCursor, body: bytes, given: Read, read: int) -> Place | None:
+def _by_cursor(paging: BodyCursor, place: Place, body: bytes, given: Read, read: int) -> Place | None:
     beside = _beside(body, paging)
-    if paging.more is not None and at(beside, paging.more) is not True:
+    more = None if paging.more is None else _flag(at(beside, paging.more))
+    if more is False:
         return None
     cursor = at(beside, paging.cursor) if paging.cursor is not None else at(given.last(), paging.of_record or "")
-    text = plain(cursor) if not isinstance(cursor, dict | list) else None
-    if not text:
-        if paging.more is not None and given.rows.total:
+    if isinstance(cursor, dict | list):
+        raise TransientError(f"the cursor at {paging.cursor or paging.of_record} is no single value")
+    text = plain(cursor)
+    if not text or cursor is False or (paging.cursor is not None and cursor == 0):
+        if more:
             raise TransientError("the answer says that there is more, and names no cursor for it")
         return None
-    return Place({paging.param: text, **_sized(paging)}, read=read)
+    sized = _sized(paging)
+    if paging.of_record is not None and sized and given.rows.total < paging.size and str(place.params.get(paging.param)) == text:
+        return None  # a list that is asked for from its last value on gives that record again
+    return Place({paging.param: cursor if isinstance(cursor, int) else text, **sized}, read=read)
+
+
+def _flag(value: Any) -> bool | None:
+    """Whether a flag says yes, in any of its spellings; an address or a list that is there says yes too. None where nothing is said."""
+    if value is None:
+        return None
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
 
 
 def _named(body: bytes, paging: NextUrl) -> str | None:
@@ -131,6 +153,6 @@ def _count(beside: Any, path: str) -> int:
     return int(found)
 
 
-def _sized(paging: Any) -> dict[str, str]:
+def _sized(paging: Any) -> dict[str, Param]:
     name = getattr(paging, "size_param", None)
-    return {name: str(paging.size)} if name else {}
+    return {name: paging.size} if name else {}

@@ -75,6 +75,25 @@ def members(path: str) -> tuple[str, ...]:
     return tuple(str(step) for step in names)
 
 
+def put(value: Any, path: str, new: Any) -> Any:
+    """`value` with `new` at a path; objects on the way are made where there are none. ValueError where the path leads into nothing else."""
+    return _put(value, steps(path), new, path)
+
+
+def _put(value: Any, way: tuple[Step, ...], new: Any, path: str) -> Any:
+    if not way:
+        return new
+    step, rest = way[0], way[1:]
+    if isinstance(step, str) and (value is None or isinstance(value, dict)):
+        held = value or {}
+        return {**held, step: _put(held.get(step), rest, new, path)}
+    if isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):
+        return [_put(item, rest, new, path) if place == step % len(value) else item for place, item in enumerate(value)]
+    if isinstance(step, Match) and (found := _matching(value, step)) is not None:
+        return [_put(item, rest, new, path) if item is found else item for item in value]
+    raise ValueError(f"the path {path!r} leads to nothing in the body")
+
+
 def _matching(value: Any, match: Match) -> Any:
     items = value if isinstance(value, list) else []
     return next((item for item in items if isinstance(item, dict) and str(item.get(match.key)) == match.value), None)

@@ -23,7 +23,7 @@ def login(session: Session, application: Application) -> Iterator[Finding]:
     if application.test_path is None:
         return
     try:
-        session.get(application.test_path)
+        session.read(application.test_path)
         yield Finding("address", ok=True, words=f"{application.base_url} answers at {application.test_path}")
     except SourceError as error:
         yield Finding("address", ok=False, words=error.detail)

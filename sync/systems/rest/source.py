@@ -19,6 +19,7 @@ from sync.systems.rest import paging, probing
 from sync.systems.rest.client import Session
 from sync.systems.rest.declaration import RestStream, declared
 from sync.systems.rest.mapping import ASKED_HEADER, PRESENT_HEADER, Read, keys_of, map_page, read
+from sync.systems.rest.paths import put
 from sync.systems.rest.values import asked, newest
 from sync.watermark import Mark
 
@@ -76,9 +77,9 @@ class RestSource:
         declaration = self._declaration(stream)
         reading = self._begun(declaration, cursor, now)
         place = paging.first(declaration)
-        constant = self._asked(declaration, reading)
+        since = self._asked(declaration, reading)
         for number in range(1, PAGES_MAX):
-            answer, given = self._read(declaration, place, constant, reading)
+            answer, given = self._read(declaration, place, since, reading)
             following = self._following(declaration, place, answer, given)
             page = self._page(answer, f"{stream} {number}", now)
             page = self._counted(declaration, reading, page, given, now, last=following is None)
@@ -142,23 +143,36 @@ class RestSource:
         reading.keys = [] if due else None
         return reading
 
-    def _asked(self, declaration: RestStream, reading: _Reading) -> Mapping[str, str]:
-        """The stream's own parameters, and from where on, unless everything is read."""
+    def _asked(self, declaration: RestStream, reading: _Reading) -> Mapping[str, paging.Param]:
+        """From where on is asked, unless everything is read."""
         incremental = declaration.incremental
         if incremental is None:
-            return declaration.params
+            return {}
         start = None if reading.whole else reading.mark.start(timedelta(minutes=incremental.look_back_minutes))
         value = asked(start, incremental.format) if start is not None else incremental.initial
-        return declaration.params if value is None else {**declaration.params, incremental.param: incremental.template.format(value=value)}
+        if value is None:
+            return {}
+        counted = incremental.format in ("epoch", "epoch_ms") and incremental.template == "{value}" and value.isdigit()
+        return {incremental.param: int(value) if counted else incremental.template.format(value=value)}
 
-    def _read(self, declaration: RestStream, place: paging.Place, constant: Mapping[str, str], reading: _Reading) -> tuple[Answer, Read]:
+    def _answer(self, declaration: RestStream, place: paging.Place, since: Mapping[str, paging.Param]) -> Answer:
+        """A page: what the paging says of it in the query, or of a search in its body."""
+        path, params = (declaration.path, declaration.params) if place.url is None else (place.url, {})
+        told = {**since, **place.params} if place.url is None else {}
+        if declaration.method == "GET":
+            return self._session.read(path, {**params, **{name: str(value) for name, value in told.items()}})
+        search: Any = declaration.body
+        for name, value in (told or since).items():
+            search = put(search, name, value)
+        return self._session.read(path, params, search)
+
+    def _read(
+        self, declaration: RestStream, place: paging.Place, since: Mapping[str, paging.Param], reading: _Reading
+    ) -> tuple[Answer, Read]:
         if place.mark in reading.seen:
             raise self._circle(declaration)
         reading.seen.add(place.mark)
-        if place.url is not None:
-            answer = self._session.get(place.url)
-        else:
-            answer = self._session.get(declaration.path, {**constant, **place.params})
+        answer = self._answer(declaration, place, since)
         if not answer.body.strip() and answer.status != 204:
             raise TransientError(f"{answer.place}: the answer is empty", connection=self._connection.name)
         try:
@@ -176,7 +190,10 @@ class RestSource:
 
     def _following(self, declaration: RestStream, place: paging.Place, answer: Answer, given: Read) -> paging.Place | None:
         try:
-            return paging.following(declaration, place, answer.body, answer.headers, given)
+            found = paging.following(declaration, place, answer.body, answer.headers, given)
+            if found is None or found.url is None:
+                return found
+            return replace(found, url=self._session.next_to(place.url or declaration.path, found.url))
         except SourceError as error:
             raise TransientError(f"{answer.place}: {error.detail}", connection=self._connection.name) from error
 

@@ -36,6 +36,8 @@ def texts(record: Mapping[str, Any], stream: RestStream, zone: str | None) -> tu
             text = None
         elif text is not None and column.type in ("time", "date"):
             text = _moment(text, column, zone)
+        elif text is not None and column.upper:
+            text = text.upper()
         row[name] = text
     for name, column in stream.columns.items():
         text = row[name]
