@@ -131,7 +131,11 @@ class Arrivals:
             place.close()
 
     def _is_of(self, name: str, signs: Signs) -> bool:
-        waits = name.startswith(".") or name.endswith(self._options.temporary_suffixes) or signs.is_companion(name)
+        waits = (
+            name.startswith(".")
+            or name.lower().endswith(tuple(each.lower() for each in self._options.temporary_suffixes))
+            or signs.is_companion(name)
+        )
         return not waits and fnmatchcase(name, signs.pattern)
 
     def _rests(self, place: Place, seen: Seen, signs: Signs, before: Looks, growing: dict[str, list[int]]) -> bool:

@@ -123,9 +123,10 @@ def _judged(calendar: Calendar, due: _Due, arrival: Arrived | None, now: datetim
 def _day_of(name: str, pattern: str | None) -> date | None:
     """The day that a file's name says, or None."""
     found = re.search(pattern, name) if pattern else None
-    period = re.sub(r"\D", "", (found.groupdict().get("period") or "") if found else "")
+    period = re.sub(r"[^0-9]", "", (found.groupdict().get("period") or "") if found else "")
     try:
-        return datetime.strptime(period, "%Y%m%d").replace(tzinfo=UTC).date() if len(period) == 8 else None
+        # A period may be a moment too, to the hour, the minute or the second: its day counts.
+        return datetime.strptime(period[:8], "%Y%m%d").replace(tzinfo=UTC).date() if len(period) in (8, 10, 12, 14) else None
     except ValueError:
         return None
 

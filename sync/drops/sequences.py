@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sync.ports import Arrived, Expected
@@ -12,31 +13,88 @@ SINGLE_MAX = 20
 """A longer gap is one matter, not one for each number."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class _Numbered:
+    """A file that came, by its number and the period that its name says (0 without)."""
+
+    at: datetime
+    period: int
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Numbers that were passed over. `anew`: the period in which their series began anew, 0 for the first one."""
+
+    first: int
+    last: int
+    anew: int
+
+    @property
+    def subject(self) -> str:
+        """As it is called in words."""
+        words = f"sequence {self.first}" if self.first == self.last else f"sequences {self.first} to {self.last}"
+        return f"{words} of {self.anew}" if self.anew else words
+
+
+class _Series:
+    """The series as far as it came."""
+
+    def __init__(self, since: datetime | None) -> None:
+        self._since = since
+        self._top: int | None = None
+        self._period = self._anew = 0
+        self.found: dict[_Gap, Expected] = {}
+
+    def take(self, file: _Numbered) -> None:
+        """Takes the next file that came: it goes on with the series, begins it anew, or comes late."""
+        if file.period < self._anew:
+            self._closed(file, lambda gap: gap.anew <= file.period and (gap.anew == file.period or not gap.anew))
+            return
+        if self._begins_anew(file):
+            self._top, self._anew = min(file.number, 1) - 1, file.period
+        self._closed(file, lambda gap: gap.anew == self._anew)
+        if self._since is not None and file.at > self._since and self._top is not None and file.number > self._top + 1:
+            self._opened(file, self._top)
+        self._top = file.number if self._top is None else max(self._top, file.number)
+        self._period = max(self._period, file.period)
+
+    def _begins_anew(self, file: _Numbered) -> bool:
+        """A later period with a number that was there already: with 0 or 1, and with any once the series is known to begin anew."""
+        if self._top is None or not self._period or file.period <= self._period or file.number > self._top:
+            return False
+        return file.number <= 1 or self._anew > 0
+
+    def _opened(self, file: _Numbered, top: int) -> None:
+        if file.number - top - 1 <= SINGLE_MAX:
+            gaps = [_Gap(each, each, self._anew) for each in range(top + 1, file.number)]
+        else:
+            gaps = [_Gap(top + 1, file.number - 1, self._anew)]
+        for gap in gaps:
+            after = f"after number {top}" if top > 0 or not self._anew else "as the first"
+            self.found[gap] = Expected(gap.subject, file.at, "missing", f"{gap.subject} was passed over: {file.name} came {after}")
+
+    def _closed(self, file: _Numbered, belongs: Callable[[_Gap], bool]) -> None:
+        for gap in [gap for gap in self.found if gap.first == gap.last == file.number and belongs(gap)]:
+            self.found[gap] = Expected(gap.subject, self.found[gap].due, "received", f"came as {file.name}")
+
+
 def skipped(arrivals: Iterable[Arrived], *, name: str | None, since: datetime | None) -> Sequence[Expected]:
     """The numbers that were passed over since `since` (when the stream went live), each `missing`, or `received` once it came after all.
 
-    `name`: the regular expression whose group `sequence` says a file's number; without one there is no series. Lower numbers than the
-    highest so far are late comers or a series that began anew: neither is a gap.
+    `name`: the regular expression whose group `sequence` says a file's number, and `period` its period; without `sequence` there is no series.
+    A lower number than the highest so far is a late comer, or with a later period a series that began anew, from 1 (or 0): neither is a gap.
     """
-    numbered = [(arrival, _number(arrival.name, name)) for arrival in arrivals]
-    series = sorted(((arrival.at, number, arrival.name) for arrival, number in numbered if number is not None))
-    found: dict[tuple[int, int], Expected] = {}
-    top: int | None = None
-    for at, number, file in series:
-        for first, last in [gap for gap in found if gap[0] == gap[1] == number]:
-            found[first, last] = Expected(f"sequence {number}", found[first, last].due, "received", f"came as {file}")
-        live = since is not None and at > since
-        if live and top is not None and number > top + 1:
-            gaps = [(each, each) for each in range(top + 1, number)] if number - top - 1 <= SINGLE_MAX else [(top + 1, number - 1)]
-            for first, last in gaps:
-                subject = f"sequence {first}" if first == last else f"sequences {first} to {last}"
-                found[first, last] = Expected(subject, at, "missing", f"{subject} was passed over: {file} came after number {top}")
-        top = number if top is None else max(top, number)
-    return list(found.values())
+    series = _Series(since)
+    for file in sorted(each for each in (_numbered(arrival, name) for arrival in arrivals) if each is not None):
+        series.take(file)
+    return list(series.found.values())
 
 
-def _number(name: str, pattern: str | None) -> int | None:
-    """The number that a file's name says, or None."""
-    found = re.search(pattern, name) if pattern else None
-    digits = re.sub(r"\D", "", (found.groupdict().get("sequence") or "") if found else "")
-    return int(digits) if digits else None
+def _numbered(arrival: Arrived, pattern: str | None) -> _Numbered | None:
+    """The file with the numbers that its name says, or None."""
+    found = re.search(pattern, arrival.name) if pattern else None
+    said = found.groupdict() if found else {}
+    number, period = (re.sub(r"[^0-9]", "", said.get(group) or "")[:18] for group in ("sequence", "period"))
+    return _Numbered(arrival.at, int(period or 0), int(number), arrival.name) if number else None

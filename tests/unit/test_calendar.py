@@ -120,3 +120,37 @@ def test_a_number_that_is_passed_over_is_missing_until_it_comes() -> None:
     assert gaps((1, LIVE), (7, LIVE), (8, at(19, 2))) == []
     assert gaps((7, LIVE), (1, at(19, 1)), (2, at(19, 2))) == []
     assert skipped([Arrived("x_9.csv", at(19, 1))], name=None, since=LIVE) == []
+
+
+def daily(*arrivals: tuple[str, datetime]) -> list[tuple[str, str]]:
+    came = [Arrived(f"x_{name}.csv", moment) for name, moment in arrivals]
+    return [(each.subject, each.state) for each in skipped(came, name=r"_(?P<period>\d{8})_(?P<sequence>\d+)", since=LIVE)]
+
+
+def test_a_series_that_begins_anew_with_every_period_has_its_own_gaps() -> None:
+    """A number that was there yesterday is missed today; a late comer of yesterday closes yesterday's gap and opens none."""
+    first = (("20260519_1", LIVE), ("20260519_2", at(19, 1)), ("20260519_3", at(19, 2)))
+    assert daily(*first, ("20260520_1", at(20, 1)), ("20260520_2", at(20, 2))) == []
+    second = (*first, ("20260520_1", at(20, 1)), ("20260520_3", at(20, 2)))
+    assert daily(*second) == [("sequence 2 of 20260520", "missing")]
+    assert daily(*second, ("20260520_2", at(20, 3))) == [("sequence 2 of 20260520", "received")]
+    assert daily(*second, ("20260521_1", at(21, 1)), ("20260521_2", at(21, 2))) == [("sequence 2 of 20260520", "missing")]
+    third = (*second, ("20260521_2", at(21, 1)))
+    assert daily(*third) == [("sequence 2 of 20260520", "missing"), ("sequence 1 of 20260521", "missing")]
+    assert daily(*third, ("20260520_2", at(21, 2)), ("20260521_1", at(21, 3))) == [
+        ("sequence 2 of 20260520", "received"),
+        ("sequence 1 of 20260521", "received"),
+    ]
+
+
+def test_a_series_that_goes_on_over_periods_is_one() -> None:
+    """The day in the name changes nothing: a number of another day closes the gap, and a lower one again is none."""
+    went_on = (("20260519_7", LIVE), ("20260520_8", at(20, 1)), ("20260521_10", at(21, 1)))
+    assert daily(*went_on) == [("sequence 9", "missing")]
+    assert daily(*went_on, ("20260520_9", at(21, 2))) == [("sequence 9", "received")]
+    assert daily(*went_on, ("20260522_9", at(22, 2))) == [("sequence 9", "received")]
+    assert daily(*went_on, ("20260522_8", at(22, 2)), ("20260522_11", at(22, 3))) == [("sequence 9", "missing")]
+    # A new year: the old series' gap stays open until it comes.
+    anew = (*went_on, ("20270101_1", at(23, 1)), ("20270102_2", at(23, 2)))
+    assert daily(*anew) == [("sequence 9", "missing")]
+    assert daily(*anew, ("20260521_9", at(24, 1))) == [("sequence 9", "received")]

@@ -290,3 +290,24 @@ def test_a_flat_column_needs_its_field_declared() -> None:
     """A field that no layout names can't be cut out of a record."""
     with pytest.raises(ConfigError, match=r"segments\.E1EDK02 does not declare BELNR, QUALF"):
         changed(FLAT, "invoices", segments={name: layout for name, layout in FLAT._drop.files[1].segments.items() if name != "E1EDK02"})
+
+
+def test_what_stands_between_the_characters_of_a_field_is_no_part_of_it() -> None:
+    """A comment or an instruction neither cuts a field short nor makes a segment of it."""
+    for inside in (b"900<!-- a note -->01", b"<!-- a note -->90001", b"900<?an instruction?>01"):
+        found = mapped(XML, "invoices", xml(invoice("90001", "119.00")).replace(b"90001", inside))
+        assert found.frames["invoice"]["source_key"].to_list() == ["90001"]
+
+
+def test_xml_keeps_what_its_transfer_put_around_it() -> None:
+    """Blank lines before its declaration, and the mark with which DOS ends a file."""
+    found = mapped(XML, "invoices", b"\r\n \n" + xml(invoice("90001", "119.00")) + b"\r\n\x1a")
+    assert found.frames["invoice"]["source_key"].to_list() == ["90001"]
+
+
+def test_a_nul_costs_its_own_idoc_alone() -> None:
+    """No database keeps one in a text: the IDoc is set aside, its neighbours land."""
+    body = flat(invoice("90001", "119.00"), invoice("90002", "119.00", docnum="8")).replace(b"90001", b"9\x00001", 1)
+    found = mapped(FLAT, "invoices", body)
+    assert found.frames["invoice"]["source_key"].to_list() == ["90002"]
+    assert ["NUL" in message for message in found.rejects["message"]] == [True]

@@ -111,6 +111,11 @@ class FileKind(Declaration):
         flat = isinstance(given, dict) and given.get("format") == "idoc_flat" and "encoding" not in given
         return {**given, "encoding": "latin-1"} if flat else given
 
+    @field_validator("quote", mode="before")
+    @classmethod
+    def _no_quote(cls, given: object) -> object:
+        return given or None  # TOML has no null: "" says that a quote is a character like any other
+
     @field_validator("encoding")
     @classmethod
     def _encoding_exists(cls, encoding: str) -> str:

@@ -73,6 +73,8 @@ def _idoc(records: list[str], kind: FileKind) -> Idoc:
     control = Segment(CONTROL, _fields(records[0], CONTROL_FIELDS))
     root = Segment("IDOC", children=[control])
     found = Idoc(root)
+    if any("\0" in record for record in records):
+        found.wrong = "a record of this IDoc holds a NUL character"
     by_number: dict[str, Segment] = {}
     for record in records[1:]:
         head = _fields(record, DATA_FIELDS)

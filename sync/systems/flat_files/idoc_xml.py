@@ -19,14 +19,23 @@ def table(plain: bytes, kind: FileKind) -> Table:
     """
     if not plain.strip():
         raise unreadable("the file is empty", bytes=len(plain))
-    return idoc.table(_idocs(plain, kind), kind)
+    # Blank lines before the declaration and DOS's mark at the end come from the way of transfer, and no XML parser takes them.
+    return idoc.table(_idocs(plain.lstrip(b" \t\r\n").rstrip(b"\x1a"), kind), kind)
 
 
 def _idocs(plain: bytes, kind: FileKind) -> Iterator[Idoc]:
     found = 0
     try:
         parser = etree.iterparse(
-            io.BytesIO(plain), events=("end",), tag="{*}IDOC", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+            io.BytesIO(plain),
+            events=("end",),
+            tag="{*}IDOC",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
         )
         for _, element in parser:
             if not found and element.getroottree().docinfo.doctype:

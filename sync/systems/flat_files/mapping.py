@@ -15,8 +15,9 @@ from sync.systems.flat_files import totals, wire
 from sync.systems.flat_files.declaration import FileKind
 from sync.systems.flat_files.tables import joined, tables
 
-_SEQUENCES = 10**6
-_PERIOD_LIMIT = 10**9
+_SEQUENCE_DIGITS = 6
+_DIGITS = 18
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ def _totals(
 def _version(arrival: Arrival, table: wire.Table, kind: FileKind) -> int:
     """The version of rows that have none of their own: the file's period and sequence; 0 without them, and the later received wins."""
     period, sequence = wire.numbering(arrival.name, table.header, kind)
-    return (period or 0) % _PERIOD_LIMIT * _SEQUENCES + (sequence or 0) % _SEQUENCES
+    # Nothing is cut off: a moment of 14 digits, or a series beyond a million, would begin anew and never overwrite what is there.
+    room = min(_SEQUENCE_DIGITS, _DIGITS - len(str(period or 0)))
+    shift = int(10 ** max(room, 0))
+    return min((period or 0) * shift + (sequence or 0), _LARGEST)
 
 
 def _noted(arrival: Arrival, table: wire.Table, kind: FileKind) -> tuple[ControlTotal, ...]:

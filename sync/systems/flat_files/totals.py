@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
 
+from db.money import currencies
+from sync import strict_json
 from sync.declared.columns import expression
 from sync.declared.declaration import Column
 from sync.declared.records import raw
@@ -33,15 +35,15 @@ def manifest(body: bytes, text: str | None, kind: FileKind) -> Declared | None:
     if kind.manifest is None or text is None:
         return None
     try:
-        document = json.loads(text, parse_float=Decimal)
+        document = strict_json.loads(text.removeprefix("\ufeff"))
         digest = document.get(kind.manifest.sha256)
         records = document.get(kind.manifest.records)
-        sums = {str(c): Decimal(str(v)) for c, v in (document.get(kind.manifest.totals) or {}).items()}
-        told = Declared("manifest", None if records is None else int(records), sums)
+        sums = {str(c): _amount(v) for c, v in (document.get(kind.manifest.totals) or {}).items()}
+        told = Declared("manifest", None if records is None else _whole(str(records)), sums)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise unreadable(f"the manifest can't be read: {error}", manifest=text[:400]) from error
     found = hashlib.sha256(body).hexdigest()
-    if digest is not None and str(digest).lower() != found:
+    if digest is not None and str(digest).strip().lower() != found:
         raise DataError(
             "the file's bytes are not those of its manifest", cause="control_total",
             evidence={"verdict": "sha256", "declared": str(digest), "computed": found},
@@ -54,22 +56,41 @@ def trailer(table: Table, kind: FileKind) -> Declared | None:
     if kind.trailer is None:
         return None
     count = table.trailer.get("records")
-    if count is not None and not count.isdigit():
-        raise unreadable(f"the trailer's count {count!r} is no number", trailer=dict(table.trailer))
+    try:
+        records = None if count is None else _whole(count)
+    except ValueError as error:
+        raise unreadable(f"the trailer's count {error}", trailer=dict(table.trailer)) from error
     names = [currency for currency, _ in table.sums]
+    if len(set(names)) != len(names):
+        raise unreadable("the trailer has two sums of one currency", sums=list(table.sums))
     texts = pl.DataFrame({"text": [value for _, value in table.sums]}, schema={"text": pl.String})
     like = kind.columns[kind.totals.amount] if kind.totals else Column(type="amount")
     parsed = texts.select(expression(pl.col("text"), like, kind, None)).to_series()
     if parsed.null_count():
         raise unreadable("a sum in the trailer is no amount", sums=list(table.sums))
-    return Declared("trailer", None if count is None else int(count), dict(zip(names, parsed.to_list(), strict=True)))
+    return Declared("trailer", records, dict(zip(names, parsed.to_list(), strict=True)))
+
+
+def _whole(text: str) -> int:
+    """A count of records; ValueError for anything but digits."""
+    if not re.fullmatch(r"[0-9]{1,15}", text.strip()):
+        raise ValueError(f"{text[:40]!r} is no number of records")
+    return int(text)
+
+
+def _amount(given: object) -> Decimal:
+    """A sum of a manifest, number or text; ValueError for what is no finite amount."""
+    found = Decimal(str(given).strip())
+    if isinstance(given, bool) or not found.is_finite():
+        raise ValueError(f"{str(given)[:40]!r} is no amount")
+    return found
 
 
 def checked(name: str, table: Table, typed: pl.DataFrame, kind: FileKind, voices: list[Declared]) -> tuple[ControlTotal, ...]:
     """The verdicts over the file; a further voice is heard when it objects. Raises DataError (control_total), with both sides as evidence, when one disagrees.
 
     A sum is not refuted, only unproven, when a line's amount or currency can't be read, or when exactly the difference stands
-    under a currency that nobody declared: the verdict says `agree` false, those lines become rejects, and the others land.
+    under codes that are no currency: the verdict says `agree` false, those lines become rejects, and the others land.
     """
     computed, unread = sums(typed, kind)
     unread = unread or table.broken.height > 0
@@ -114,10 +135,13 @@ def _sums_of(name: str, voice: Declared, computed: Mapping[str, Decimal]) -> lis
 
 
 def _explained(voice: Declared, computed: Mapping[str, Decimal]) -> bool:
-    """Whether what is missing from the declared currencies is exactly what stands under currencies that the voice does not know:
-    then single lines carry a wrong currency, which makes them rejects, and the file itself is whole.
+    """Whether what is missing from the declared currencies is exactly what stands under codes that are no currency: then single lines
+    carry a wrong code, which makes them rejects, and the file itself is whole. A true currency that the voice does not know would land.
     """
-    strange = [amount for currency, amount in computed.items() if currency not in voice.sums]
+    unknown = [currency for currency in computed if currency not in voice.sums]
+    if not currencies().isdisjoint(unknown):
+        return False
+    strange = [computed[currency] for currency in unknown]
     missing = sum((declared - computed.get(c, Decimal(0)) for c, declared in voice.sums.items()), Decimal(0))
     return bool(strange) and missing == sum(strange)
 

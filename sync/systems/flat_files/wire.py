@@ -9,6 +9,9 @@ from sync.declared.records import Records
 from sync.errors import DataError
 from sync.systems.flat_files.declaration import FileKind
 
+DIGITS_MAX = 18
+"""More make no period and no sequence: who writes them writes something else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table(Records):
@@ -36,10 +39,24 @@ def decode(plain: bytes, kind: FileKind) -> str:
         raise unreadable(
             f"the file is not in its declared encoding {kind.encoding}: byte {error.start}", byte=error.start, reason=error.reason
         ) from error
-    text = text.removeprefix("\ufeff")
+    text = _lines_of(text.removeprefix("\ufeff"), kind)
     if kind.final_newline and not text.endswith("\n"):
         raise unreadable("the file's last line has no end: it was cut", tail=text[-80:])
     return text
+
+
+def _lines_of(text: str, kind: FileKind) -> str:
+    """The text with line feeds where another kind of machine ended its lines, and without the mark with which DOS ended its files."""
+    if kind.framing == "none":
+        return text
+    text = text.rstrip("\x1a")
+    if "\n" in text:
+        return text
+    try:
+        ebcdic = b"\x25".decode(kind.encoding) == "\n"
+    except UnicodeDecodeError:
+        ebcdic = False
+    return text.replace("\x85" if ebcdic else "\r", "\n")
 
 
 def numbering(name: str, header: dict[str, str], kind: FileKind) -> tuple[int | None, int | None]:
@@ -48,7 +65,7 @@ def numbering(name: str, header: dict[str, str], kind: FileKind) -> tuple[int | 
     groups = found.groupdict() if found else {}
 
     def number(what: str) -> int | None:
-        digits = re.sub(r"\D", "", groups.get(what) or header.get(what) or "")
-        return int(digits) if digits else None
+        digits = re.sub(r"[^0-9]", "", groups.get(what) or header.get(what) or "")
+        return int(digits[:DIGITS_MAX]) if digits else None
 
     return number("period"), number("sequence")
