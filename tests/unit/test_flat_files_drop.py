@@ -13,6 +13,7 @@ import pytest
 from sync.connections import Connection, Landscape
 from sync.errors import DataError, PermanentError, TransientError
 from sync.ports import Cursor, Page
+from sync.systems.flat_files import memory
 from sync.systems.flat_files.client import FlatFiles
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
@@ -141,6 +142,23 @@ def test_without_an_archive_files_stay_and_are_known(tmp_path: Path) -> None:
     source.settled("customers", page, accepted=True, reason=None)
     assert path.exists()
     assert pulled(source, page.cursor) == []
+
+
+def test_what_stays_in_the_folder_is_never_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files stay: forgotten, an old one would be taken anew. What has left the folder makes room."""
+    monkeypatch.setattr(memory, "REMEMBERED", 3)
+    source = drop(tmp_path, archive="")
+    for number in range(1, 7):
+        write(tmp_path, f"c_{number}.csv", str(number))
+    pages = pulled(source)
+    assert len(pages) == 6
+    assert pulled(source, pages[-1].cursor) == []
+    for number in range(1, 5):
+        (tmp_path / f"c_{number}.csv").unlink()
+    write(tmp_path, "c_7.csv", "7")
+    [page] = pulled(source, pages[-1].cursor)
+    assert page.cursor is not None
+    assert [entry[0] for entry in page.cursor["files"]] == ["c_5.csv", "c_6.csv", "c_7.csv"]
 
 
 def test_a_missing_folder_is_an_outage(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class FlatFiles:
         kind = self._kind(stream)
         memory = Memory(cursor)
         look = self._arrivals.look(kind.signs(), memory.looks)
-        memory = memory.seeing(look.growing)
+        memory = memory.seeing(look.growing, {dropped.file.name for dropped in look.complete})
         fresh, stuck = self._fresh(kind, look.complete, memory, now)
         for place, ((period, sequence, name), dropped) in enumerate(fresh):
             # Read again rather than held: a first pull may find years of files.

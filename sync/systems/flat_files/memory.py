@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sync.ports import Cursor
@@ -27,9 +28,12 @@ class Taken:
 
 
 class Memory:
-    """A cursor as it is read; each file that is taken gives a new one."""
+    """A cursor as it is read; each file that is taken gives a new one. `present`: the names that lie in the folders now, none of which
+    is forgotten: it would be taken anew, with what is long out of date.
+    """
 
-    def __init__(self, cursor: Cursor | None) -> None:
+    def __init__(self, cursor: Cursor | None, present: Collection[str] = ()) -> None:
+        self._present = present
         held: Mapping[str, Any] = cursor or {}
         self._entries: list[list[Any]] = [list(entry) for entry in held.get("files", [])]
         self.last_sequence: int | None = held.get("last_sequence")
@@ -63,13 +67,21 @@ class Memory:
 
     def after(self, file: Taken) -> Memory:
         """The memory once this file is taken too."""
-        files = [*self._entries, file.entry()][-REMEMBERED:]
+        files = self._within_bounds([*self._entries, file.entry()])
         last = max(file.sequence, self.last_sequence or 0) if file.sequence else self.last_sequence
-        return Memory({"files": files, "last_sequence": last, "looks": self.looks})
+        return Memory({"files": files, "last_sequence": last, "looks": self.looks}, self._present)
 
-    def seeing(self, looks: Mapping[str, Sequence[int]]) -> Memory:
-        """The memory with what grew at the latest look."""
-        return Memory({**self.cursor(), "looks": looks})
+    def seeing(self, looks: Mapping[str, Sequence[int]], present: Collection[str]) -> Memory:
+        """The memory with what the latest look showed: what grew, and the names of what is complete."""
+        return Memory({**self.cursor(), "looks": looks}, present)
+
+    def _within_bounds(self, entries: list[list[Any]]) -> list[list[Any]]:
+        """Without the oldest of those that have left the folders, as far as there are too many."""
+        surplus = len(entries) - REMEMBERED
+        if surplus <= 0:
+            return entries
+        gone = {place for place, entry in islice(((p, e) for p, e in enumerate(entries) if e[0] not in self._present), surplus)}
+        return [entry for place, entry in enumerate(entries) if place not in gone]
 
     def cursor(self) -> dict[str, Any]:
         """The memory as a cursor."""
