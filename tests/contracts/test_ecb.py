@@ -315,6 +315,24 @@ def test_the_table_of_one_day_writes_its_date_in_words() -> None:
     ]
 
 
+def test_a_history_that_others_have_packed_or_saved_again() -> None:
+    """An archive vouches for its whole table also where the last line has no end; quotes, a shadow of the archive, dashes for gaps."""
+    table = "Date,USD,RUB,JPY,\n2026-05-19,1.1,N/A,170,\n2026-05-18,1.2,-,171,"
+    with_shadow = io.BytesIO(zipped(table))
+    with zipfile.ZipFile(with_shadow, "a") as archive:
+        archive.writestr("__MACOSX/._eurofxref-hist.csv", b"x")
+    quoted = "\n".join(",".join(f'"{cell}"' for cell in line.rstrip(",").split(",")) for line in table.split("\n")) + "\n"
+    for body in (zipped(table), with_shadow.getvalue(), quoted.encode()):
+        mapped = _mapped(body)
+        assert mapped.rejects.is_empty()
+        assert sorted(mapped.frames["fx_rate"].select("source_key", "units_per_eur").rows()) == [
+            ("JPY/2026-05-18", Decimal(171)),
+            ("JPY/2026-05-19", Decimal(170)),
+            ("USD/2026-05-18", Decimal("1.2")),
+            ("USD/2026-05-19", Decimal("1.1")),
+        ]
+
+
 def test_only_the_currencies_and_days_that_are_wanted() -> None:
     """`currencies` and `since` narrow what lands; neither is a reject."""
     body = xml({"2026-05-18": [("USD", "1.1"), ("JPY", "170")], "2026-05-19": [("USD", "1.2"), ("JPY", "171")]})

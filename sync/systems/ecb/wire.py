@@ -18,7 +18,7 @@ from sync.errors import DataError
 from sync.wire_rows import excerpt
 
 TABLE_BYTES_MAX = 50 * 1024 * 1024
-GAPS = ("", "N/A")
+GAPS = ("", "-", "N/A", "n/a")
 ASKED_HEADER = "x-tidegate-asked-at"
 KNOWN_HEADER = "x-tidegate-known-days"
 BEFORE_HEADER = "x-tidegate-rates-before"
@@ -32,11 +32,11 @@ def rates(body: bytes) -> pl.DataFrame:
     first bytes. DataError `file_unreadable` when it is none of theirs, not whole, or carries a DOCTYPE.
     """
     if body.startswith(b"PK"):
-        found = _table(_unzipped(body))
+        found = _table(_unzipped(body), whole=True)  # by the archive's own sums
     elif body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         found = _cubes(body)
     else:
-        found = _table(body)
+        found = _table(body, whole=body.endswith(b"\n"))
     # the table of one day writes its date in words, every other file as ISO 8601
     return found.with_columns(pl.coalesce(pl.col("day").str.to_date("%d %B %Y", strict=False).dt.to_string("%Y-%m-%d"), "day").alias("day"))
 
@@ -87,7 +87,7 @@ def _local(tag: object) -> str:
 def _unzipped(body: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+            names = [name for name in archive.namelist() if name.lower().endswith(".csv") and not name.startswith("__MACOSX/")]
             if len(names) != 1:
                 raise _unreadable(body, f"the archive holds {len(names)} tables where one was expected")
             with archive.open(names[0]) as member:
@@ -99,8 +99,12 @@ def _unzipped(body: bytes) -> bytes:
     return table
 
 
-def _table(body: bytes) -> pl.DataFrame:
-    """A header `Date,USD,JPY,...,` and a line per day, newest first; every line ends with a comma. A cut file lacks the last line's end."""
+def _table(body: bytes, *, whole: bool) -> pl.DataFrame:
+    """A header `Date,USD,JPY,...,` and a line per day, newest first; every line ends with a comma. A file that is not `whole` lacks the last
+    line's end. A spreadsheet that saved it again may have put every cell in quotes.
+    """
+    if body.removeprefix(b"\xef\xbb\xbf").startswith(b'"Date"'):
+        body = body.replace(b'"', b"")
     try:
         table = pl.read_csv(io.BytesIO(body), infer_schema=False, encoding="utf8", quote_char=None)
     except (pl.exceptions.PolarsError, ValueError) as error:
@@ -108,7 +112,7 @@ def _table(body: bytes) -> pl.DataFrame:
     names = {name: name.strip() for name in table.columns}
     if not table.columns or names[table.columns[0]] != "Date" or len(set(names.values())) != len(names) or table.is_empty():
         raise _unreadable(body, "the table's first line is not Date and a currency for each column")
-    if not body.endswith(b"\n"):
+    if not whole:
         raise _unreadable(body, "the table ends within a line: it was cut")
     table = table.rename(names)
     quoted = [name for name in table.columns[1:] if name]
