@@ -24,6 +24,7 @@ STANDARD: dict[str, dict[str, str]] = {
 """What an org has that nobody has added anything to: no quotes, one currency, no custom fields."""
 
 _NAMES = itertools.count()
+_AMONG = re.compile(r"^(\w+) IN \((.*)\)$")
 _CONDITION = re.compile(r"\s*(?:AND\s+|OR\s+)?(\()?\s*(\w+)\s*(>=|<=|=|<|>)\s*('(?:[^'\\]|\\.)*'|[^\s()]+)\s*(\))?")
 _QUERY = re.compile(
     r"^SELECT (?P<fields>.+?) FROM (?P<object>\w+)(?: WHERE (?P<where>.+?))?(?: ORDER BY (?P<order>[\w, ]+?))?(?: LIMIT (?P<limit>\d+))?$"
@@ -148,7 +149,9 @@ class StrictOrg:
 
 
 def _fits(row: Mapping[str, Any], where: str) -> bool:
-    """Whether a record fits: conditions joined by AND, of which one pair in brackets may be joined by OR."""
+    """Whether a record fits: one list of values, or conditions joined by AND, of which one pair in brackets may be joined by OR."""
+    if listed := _AMONG.match(where):
+        return row[listed[1]] in re.findall(r"'((?:[^'\\]|\\.)*)'", listed[2])
     either: list[bool] | None = None
     at = 0
     while at < len(where):

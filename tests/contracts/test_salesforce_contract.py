@@ -173,6 +173,22 @@ def test_a_write_and_what_is_read_for_it_draw_on_the_reserve(org: StrictOrg) -> 
             target.apply(orders[0])
 
 
+@pytest.mark.parametrize("batches", [(1,), (2, 0, 3), (2000,)], ids=str)
+def test_accounts_are_found_by_number_on_however_many_pages(org: StrictOrg, batches: tuple[int, ...]) -> None:
+    """Seven write-backs at once: what the accounts hold comes in pages as small as the org likes."""
+    fields = {"ERP_Customer_Number__c": "string", "Collections_Status__c": "string", "Collections_Overdue__c": "double",
+              "Collections_As_Of__c": "datetime", "Collections_Version__c": "double"}  # fmt: skip
+    org.batches, org.fields["Account"] = batches, STANDARD["Account"] | fields
+    ids = [org.put("Account", n, NOW, Name="Acme", ERP_Customer_Number__c=f"C-{n}") for n in range(1, 8)]
+    org.said["PATCH", "/composite/sobjects"] = reply_json([{"id": each, "success": True, "errors": [], "created": False} for each in ids])
+    told = {"status": "reminder", "overdue_amount": "1.00", "currency": "EUR", "as_of": "2026-05-20T12:00:00Z", "version": 1}
+    orders = [Order(f"c:{n}", "update_collections", f"C-{n}", {**told, "customer_number": f"C-{n}"}) for n in range(1, 8)]
+    with closing(make_target(org.connection(), LANDSCAPE)) as target:
+        assert [getattr(each, "outcome", each) for each in target.apply_many(orders)] == ["applied"] * 7
+    (call,) = org.asked("/composite/sobjects")
+    assert [record["Id"] for record in call.json()["records"]] == ids
+
+
 def test_an_org_that_has_moved_says_where(org: StrictOrg) -> None:
     """A redirect is not followed, and the words name what the login names."""
     org.said["GET", "/describe"] = Reply(b"", 302, headers={"Location": "https://elsewhere.example/"})

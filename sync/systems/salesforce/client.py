@@ -14,6 +14,9 @@ from sync.systems.salesforce.answers import SessionExpired, explain, limit_of
 from sync.systems.salesforce.login import Login, Token
 from sync.systems.salesforce.settings import Settings
 
+QUERY_PAGES_MAX = 1_000
+"""A short query asks for some hundred records; an org may divide them into pages of one."""
+
 
 class Session:
     """Requests with a token that is fetched when needed. Safe to share between threads; raises sync.errors only."""
@@ -86,14 +89,26 @@ class Session:
         return {str(field["name"]): field for field in fields if isinstance(field, dict) and "name" in field}
 
     def query(self, soql: str) -> list[dict[str, Any]]:
-        """The records of a query small enough for one page; numbers are Decimal."""
+        """All records of a short query, however the org divides them; numbers are Decimal. TransientError when its session ends between
+        two pages: ask again.
+        """
+        found: list[dict[str, Any]] = []
         said = self.get(f"{self.settings.data}/query", params={"q": soql}).json()
-        records = said.get("records") if isinstance(said, dict) else None
-        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-            raise TransientError("query: the answer holds no records", connection=self._connection.name)
-        if said.get("done") is not True:
-            raise TransientError("query: more records than one page came", connection=self._connection.name)
-        return records
+        for _ in range(QUERY_PAGES_MAX):
+            records = said.get("records") if isinstance(said, dict) else None
+            if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+                raise TransientError("query: the answer holds no records", connection=self._connection.name)
+            found += records
+            if said.get("done") is True:
+                return found
+            link = said.get("nextRecordsUrl")
+            if not isinstance(link, str) or not link:
+                raise TransientError("query: not done, and no next page is named", connection=self._connection.name)
+            try:
+                said = self.get(link, renew=False).json()
+            except SessionExpired as error:
+                raise TransientError(f"query: {error.detail}, between two pages", connection=self._connection.name) from error
+        raise TransientError(f"query: more than {QUERY_PAGES_MAX} pages", connection=self._connection.name)
 
     def _request(
         self,
