@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from db.money import MoneyInvalid, exponent
 from sync.statements.bai2_records import Record, records, summaries, transaction
@@ -16,6 +18,8 @@ BALANCES = {"010": "OPBD", "015": "CLBD", "030": "ITBD", "040": "OPAV", "045": "
 _TOTALS = {"100": "CRDT", "400": "DBIT"}
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 _INTERIM = ("1", "3")
+_LEVELS = {"01": 0, "02": 1, "03": 2, "16": 3, "49": 3, "98": 2, "99": 1}
+"""At which level each record may stand."""
 _LOAN_CREDITS = range(700, 760)
 _NOT_MONEY = 890
 
@@ -42,6 +46,10 @@ class _Reader:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        self._takes: dict[str, Callable[[Record], None]] = {
+            "01": self._header, "02": self._open_group, "03": self._open_account, "16": self._transaction, "49": self._close_account,
+            "98": self._close_group, "99": self._close_file,
+        }  # fmt: skip
         self._file, self._group, self._account = _Sum(), _Sum(), _Sum()
         self._level = 0  # 0 outside, 1 in the file, 2 in a group, 3 in an account
         self._made: str | None = None
@@ -52,13 +60,10 @@ class _Reader:
         self._files = self._accounts = 0
 
     def record(self, record: Record) -> None:
-        take = {"01": self._header, "02": self._open_group, "03": self._open_account, "16": self._transaction, "49": self._close_account,
-                "98": self._close_group, "99": self._close_file}[record.code]  # fmt: skip
-        wanted = {"01": 0, "02": 1, "03": 2, "16": 3, "49": 3, "98": 2, "99": 1}[record.code]
-        if self._level != wanted:
+        if self._level != _LEVELS[record.code]:
             refuse("file_unreadable", f"record {record.code} in line {record.line} stands out of its order: the file is cut or mixed",
                    line=record.line, record=record.code)  # fmt: skip
-        take(record)
+        self._takes[record.code](record)
 
     def close(self) -> None:
         """The file is over."""
@@ -186,7 +191,10 @@ class _Reader:
         """An amount in minor units as decimal text, by its currency's own decimals."""
         currency = currency or self._statement.currency or ""
         try:
-            return str(Decimal(whole).scaleb(-exponent(currency)))
+            places = _places(currency)
+            digits = str(abs(whole)).rjust(places + 1, "0")
+            text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
+            return f"-{text}" if whole < 0 else text
         except MoneyInvalid as error:
             refuse("bad_currency", str(error), self._statement, currency=currency)
 
@@ -199,19 +207,30 @@ class _Reader:
         return "DBIT"
 
 
+_places = lru_cache(maxsize=512)(exponent)
+
+
 def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _day(text: str, statement: Statement | None = None) -> str:
     """YYMMDD, or YYYYMMDD as some banks write it."""
-    plain = text.strip()
+    found = _existing(text.strip())
+    if found is None:
+        refuse("bad_date", f"the date {text!r} does not exist", statement, date=text)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _existing(plain: str) -> str | None:
+    """A file has many lines and few days."""
     if len(plain) == 6 and plain.isascii() and plain.isdigit():
         plain = ("19" if plain[:2] >= "80" else "20") + plain
     try:
         return date.fromisoformat(f"{plain[:4]}-{plain[4:6]}-{plain[6:]}").isoformat()
     except ValueError:
-        refuse("bad_date", f"the date {text!r} does not exist", statement, date=text)
+        return None
 
 
 def _stamp(day: str, time: str) -> str | None:

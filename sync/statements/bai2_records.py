@@ -46,7 +46,7 @@ def records(lines: Iterable[str]) -> Iterator[Record]:
         plain = line.strip().lstrip("\ufeff").strip("\x00\x1a \t")
         if not plain:
             continue
-        for piece in _NEXT.split(plain):
+        for piece in _NEXT.split(plain) if "/" in plain[:-1] else (plain,):
             code, body = piece[:2], piece[3:]
             if code not in CODES or piece[2:3] not in (",", "/", ""):
                 if current is not None and current.code == "16" and is_open and not _LIKE_RECORD.match(piece):
@@ -142,17 +142,17 @@ class Transaction:
 
 def transaction(record: Record) -> Transaction:
     """The fields of a `16`. What follows the two references is text, commas and slashes and continuations and all."""
-    fields: list[str] = []
-    rest: list[str] = []
-    at = -1
-    for part in record.parts:
-        if 0 <= at <= len(fields) - 2:
-            rest.append(part)
-            continue
-        fields += part.split(",")
-        at = _after_funds([each.strip() for each in fields], 2) if len(fields) > 2 else -1
-    at = _after_funds([each.strip() for each in fields], 2)
-    plain = [each.strip() for each in fields] + [""] * (at + 3)
+    fields = record.parts[0].split(",")
+    plain = [each.strip() for each in fields]
+    at = _after_funds(plain, 2)
+    taken = 1
+    while taken < len(record.parts) and at > len(fields) - 2:
+        fields += record.parts[taken].split(",")
+        plain = [each.strip() for each in fields]
+        at = _after_funds(plain, 2)
+        taken += 1
+    rest = record.parts[taken:]
+    plain += [""] * (at + 3 - len(plain))
     funds = plain[2].upper()
     return Transaction(
         code=plain[0],

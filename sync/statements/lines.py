@@ -48,4 +48,6 @@ def lines(body: bytes) -> Iterator[str]:
 
 def clean(text: str) -> str:
     """Free text without control characters and with single blanks."""
+    if "  " not in text and text.isprintable():
+        return text.strip(" ")  # nearly every text, and this is asked for several of every entry
     return " ".join(_CONTROL.sub(" ", text).split())

@@ -21,6 +21,7 @@ _FRAME = "".join(map(chr, (1, 2, 3, 4)))
 _INDENTED = re.compile(r" +(?=:\d\d[A-Z]?:|\{)")
 _FOREIGN = re.compile(r"\s*(<\?xml|<([\w.-]+:)?Document\b|01,[^,]*,[^,]*,\d{6})")
 _BLOCK = re.compile(r"\{[1235S]:(?:[^{}]|\{[^{}]*\})*\}")
+_GLUED = re.compile(r":(?:61|86|6[02][FM]):")
 _OPENS = frozenset(("60F", "60M", "61", "62F", "62M", "34F", "90C", "90D"))
 
 
@@ -52,7 +53,7 @@ def _fields(text: Iterable[str]) -> Iterator[_Field | None]:
     """The fields in their order; None where a message ends. What stands between messages is left out."""
     current: _Field | None = None
     for plain in _inner(text):
-        found = None if plain is None else _TAG.match(plain)
+        found = _TAG.match(plain) if plain is not None and plain[:1] == ":" else None
         # In a text a line may begin like a field: only a tag that we know ends it.
         begins = found is not None and (found[1] in _KNOWN or current is None or current.tag not in ("86", "61"))
         if current is not None and (plain is None or begins):
@@ -71,7 +72,7 @@ def _fields(text: Iterable[str]) -> Iterator[_Field | None]:
 def _inner(text: Iterable[str]) -> Iterator[str | None]:
     """The lines without SWIFT's envelope and what frames it; None where a message ends. Refuses a file of another format behind them."""
     for raw in text:
-        if _FOREIGN.match(raw):
+        if ("<" in raw or "01," in raw) and _FOREIGN.match(raw):
             refuse("file_unreadable", "a file of another format follows the messages: the file is mixed", line=raw[:80])
         plain = raw.strip(_FRAME) if raw[:1] in _FRAME or raw[-1:] in _FRAME else raw
         if plain[:1] == " ":  # before a field it is nothing; in a text that was broken at a blank it parts two words
@@ -82,7 +83,7 @@ def _inner(text: Iterable[str]) -> Iterator[str | None]:
                 yield None
             if not plain:
                 continue
-        if _END.match(plain):
+        if "-" in plain and _END.match(plain):
             yield None
             continue
         inner, end, _ = plain.rpartition("-}") if plain.startswith(":") else ("", "", "")
@@ -132,13 +133,18 @@ class _Reader:
         self._take(each, self._message)
 
     def close(self) -> None:
-        """The file is over."""
+        """The file is over. A report has no closing balance: without a dash, or the sums that stand last, nobody knows that it is whole."""
+        report = self._statement if self._message is not None else None
+        if report is not None and report.format == "MT942" and not report.declared:
+            refuse("file_unreadable", "neither a dash nor its sums (:90D:, :90C:) end it: the file is cut", report)
         self._end_of_message()
         self._finish()
         if not self._found:
-            refuse("file_unreadable", "the file holds no MT940 or MT942 message that can be read")
+            refuse("file_unreadable", "the file holds no MT940 or MT942 message that can be read", fields=sorted(self._elements))
 
     def _take(self, each: _Field, message: _Message) -> None:
+        if each.tag not in ("61", "86") and _GLUED.search(each.lines[0]):
+            refuse("file_unreadable", f"another field stands in the line of :{each.tag}:", self._statement, line=each.lines[0][:200])
         if each.tag in ("25", "25P"):
             message.account = clean(each.lines[0])
         elif each.tag in ("28", "28C"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sync.statements.lines import clean
 from sync.statements.model import Detail
@@ -98,15 +99,20 @@ def _unwrapped(words: list[str]) -> str:
     return clean(joined)
 
 
+@lru_cache(maxsize=256)
+def _parting(mark: str) -> re.Pattern[str]:
+    return re.compile(re.escape(mark) + r"(\d\d)")
+
+
 def _german(text: str, start: re.Match[str]) -> Information:
     mark = start[2]
-    head, *parts = re.split(re.escape(mark) + r"(\d\d)", text)
+    head, *parts = _parting(mark).split(text)
     fields: dict[str, str] = {}
     for code, value in zip(parts[::2], parts[1::2], strict=True):
         fields[code] = fields.get(code, "") + value
     # A text goes on in the next field without a blank; a word with a plus begins there, whatever the one before ended with.
     said = (fields[code] for code in sorted(fields) if "20" <= code <= "29" or "60" <= code <= "63")
-    purpose = "".join(f" {part}" if _PLUS.match(part) else part for part in said)
+    purpose = "".join(f" {part}" if part[4:5] == "+" and _PLUS.match(part) else part for part in said)
     detail = _free(clean(purpose))
     name = clean(fields.get("32", "") + fields.get("33", ""))
     detail.debtor = detail.debtor or name or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import lru_cache
 
 from sync.statements.lines import clean
 from sync.statements.model import Balance, Declared, Entry, Statement, refuse
@@ -65,13 +66,21 @@ def amount(text: str) -> str:
 
 def day(text: str, statement: Statement) -> str:
     """`160229` -> `2016-02-29`: years 80 to 99 are the last century's. Refused where it does not exist."""
+    found = _existing(text)
+    if found is None:
+        refuse("bad_date", f"the date {text!r} does not exist", statement, date=text)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _existing(text: str) -> str | None:
+    """A file has many lines and few days."""
     century = "19" if text[:2] >= "80" else "20"
     plain = f"{century}{text[:2]}-{text[2:4]}-{text[4:6]}"
     try:
-        date.fromisoformat(plain)
+        return date.fromisoformat(plain).isoformat()
     except ValueError:
-        refuse("bad_date", f"the date {text!r} does not exist", statement, date=text)
-    return plain
+        return None
 
 
 def balance(code: str, text: str, statement: Statement) -> Balance:
@@ -142,6 +151,14 @@ def _entry_day(text: str | None, value: str | None, statement: Statement) -> str
     """The booking date has no year: of the years around the value date the one that brings it nearest."""
     if text is None or not text.isdigit() or value is None:
         return None
+    found = _nearest(text, value)
+    if found is None:
+        refuse("bad_date", f"the booking date {text!r} does not exist", statement, date=text)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _nearest(text: str, value: str) -> str | None:
     near = date.fromisoformat(value)
     found: list[tuple[timedelta, str]] = []
     for year in (near.year - 1, near.year, near.year + 1):
@@ -150,9 +167,7 @@ def _entry_day(text: str | None, value: str | None, statement: Statement) -> str
             found.append((abs(date.fromisoformat(plain) - near), plain))
         except ValueError:
             continue
-    if not found:
-        refuse("bad_date", f"the booking date {text!r} does not exist", statement, date=text)
-    return min(found)[1]
+    return min(found)[1] if found else None
 
 
 def floor(text: str) -> str | None:
@@ -170,7 +185,7 @@ def declared(direction: str, text: str, statement: Statement) -> Declared:
 
 def moment(text: str) -> str | None:
     """`1610301730+0000` as ISO 8601; None where it can't be read, for a statement's balances name a day too."""
-    found = _MOMENT.match(text.strip())
+    found = _MOMENT.fullmatch(text.strip())
     if found is None:
         return None
     stamp = f"20{found[1][:2]}-{found[1][2:4]}-{found[1][4:]}T{found[2][:2]}:{found[2][2:]}:00"
