@@ -31,6 +31,7 @@ from sync.errors import (
     TransientError,
     UnknownOutcome,
 )
+from sync.http_certificate import certificate_refused
 from sync.http_gate import Gate, gate_of, retry_at
 from sync.http_transport import Deadline, DeadlinePassed, Transport
 from sync.strict_json import NotStrict, loads
@@ -230,9 +231,16 @@ class Client:
             ) from error
         except DeadlinePassed as error:
             _lost(place, f"not done within {self._seconds:g} s", write, error)
+        except httpcore.NetworkError as error:
+            refused = certificate_refused(place, error, shown="client_cert" in self.connection.options)
+            if refused is not None:
+                raise refused from error  # nothing was asked yet: no outcome is unknown
+            if isinstance(error, _NEVER_LEFT):
+                raise TransientError(f"{place}: no connection: {error or type(error).__name__}") from error
+            _lost(place, f"the answer did not come whole ({type(error).__name__})", write, error)
         except _NEVER_LEFT as error:
             raise TransientError(f"{place}: no connection: {error or type(error).__name__}") from error
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpx.HTTPError, OSError) as error:
+        except (httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError, OSError) as error:
             _lost(place, f"the answer did not come whole ({type(error).__name__})", write, error)
 
     def _error(self, answer: Answer, *, write: bool) -> SourceError:

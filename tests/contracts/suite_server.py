@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -47,6 +50,14 @@ def reply_json(value: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(json.dumps(value).encode(), status, headers={name.replace("_", "-"): text for name, text in headers.items()})
 
 
+def _drain(refused: socket.socket) -> None:
+    """Reads what a refused client still sends until it is gone: a close before that would take our alert back from the wire."""
+    with suppress(OSError), socket.socket(fileno=os.dup(refused.fileno())) as plain:
+        plain.settimeout(10)
+        while plain.recv(65_536):
+            pass
+
+
 class ScriptedServer:
     """Serves `handler` on a free loopback port until closed; `asked` is every request in order of arrival.
 
@@ -64,6 +75,12 @@ class ScriptedServer:
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Says nothing."""
+
+            def handle(self) -> None:
+                try:
+                    super().handle()
+                except ssl.SSLError:
+                    _drain(self.connection)
 
             def _answer(self) -> None:
                 split = urlsplit(self.path)

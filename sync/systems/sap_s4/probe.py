@@ -66,6 +66,8 @@ def explained(error: SourceError, entity_set: EntitySet, session: Session) -> st
         )
     if error.status == 404:
         return f"{detail}; nothing is at {session.path(entity_set)}: check base_url, the service's path and version, and that its ICF node is on"
+    if isinstance(error, AuthError) and "client certificate" in detail:
+        return f"{detail}; have the basis administrator trust its authority (STRUST) and map it to our user (CERTRULE or EXTID_DN)"
     if isinstance(error, AuthError):
         return f"{detail}; check user and password, or client id, secret and token_url; a dialog user may be locked or its password initial"
     return detail
