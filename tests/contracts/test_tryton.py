@@ -420,6 +420,26 @@ def test_an_invoice_whose_settlement_can_not_be_read_is_refused_alone(books: Dat
     assert {(reject["source_key"], reject["cause"]) for reject in store.rejects} == {("1", "bad_amount")}
 
 
+def test_companies_are_told_apart_once_they_are_named(books: Database) -> None:
+    """With companies named, one that stands under no legal entity is refused, not taken for the connection's own; without names all are."""
+    other = {"company.": {"id": 2, "party.": {"id": 5, "name": "Hansa Drives Inc"}, "currency.": {"id": 1, "code": "EUR"}}}
+    third = {"company.": {"id": 3, "party.": {"id": 6, "name": "Hansa Holding AG"}, "currency.": {"id": 1, "code": "EUR"}}}
+    nameless = {"company.": {"id": 1, "party.": None, "currency.": {"id": 1, "code": "EUR"}}}
+    given: tuple[dict[str, Any], ...] = ({}, other, third, nameless)
+    _put(books, *(invoice(number, "10.00", NOW, **more) for number, more in enumerate(given, 1)))
+    store = Store()
+    _read(books, store, legal_entity_by_company={"Hansa Antriebe GmbH": "DE01", "Hansa Drives Inc": "US01"})
+    held = {key: (row["legal_entity"], row["region"]) for key, row in store.live("invoice").items()}
+    assert held == {"1": ("DE01", "EMEA"), "2": ("US01", "NA"), "4": ("DE01", "EMEA")}
+    assert [(reject["cause"], reject["source_key"], reject["field"]) for reject in store.rejects] == [
+        ("bad_value", "3", "company.party.name")
+    ]
+    alone = Store()
+    _read(books, alone)
+    assert {row["legal_entity"] for row in alone.live("invoice").values()} == {"DE01"}
+    assert alone.rejects == []
+
+
 def test_a_retyped_field_is_drift(books: Database) -> None:
     """A number that has become an object of another kind, or a field that is gone from the records, is schema drift."""
     _put(books, invoice(1, "5.00", NOW - HOUR) | {"number": {"value": "R1"}}, invoice(2, "6.00", NOW - HOUR))

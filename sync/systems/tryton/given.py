@@ -30,9 +30,11 @@ class Given:
         stamps = [newest(row, moment) for row in self.rows.sound]
         company = {"company_name": "company.party.name"}
         frame = text_frame(self.rows, {"id": "id", **{name: name for name in STAMPS}, **company, **fields})
+        named = self.settings.legal_entity_by_company
+        ours = pl.col("company_name").replace_strict(named, default=None, return_dtype=pl.String)
+        # once companies are told apart, what one of them owns is never another's; a record of no company is the connection's own
         entity = pl.coalesce(
-            pl.col("company_name").replace_strict(self.settings.legal_entity_by_company, default=None, return_dtype=pl.String),
-            pl.lit(self.settings.legal_entity, pl.String),
+            ours, pl.when(pl.col("company_name").is_null() | pl.lit(not named)).then(pl.lit(self.settings.legal_entity, pl.String))
         )
         return frame.with_columns(
             source_key=blank_to_null("id"),
@@ -53,6 +55,14 @@ class Given:
         return [
             *self.drift,
             required("source_key", "id"),
+            Rule(
+                "bad_value",
+                "company.party.name",
+                pl.lit(bool(self.settings.legal_entity_by_company))
+                & pl.col("company_name").is_not_null()
+                & pl.col("legal_entity").is_null(),
+                "the company stands under no legal entity: name it in legal_entity_by_company, or keep it from this user",
+            ),
             Rule("missing_field", "write_date", pl.col("changed_at").is_null(), "neither write_date nor create_date is a moment"),
             readable("create_date", "created", "bad_time"),
             readable("write_date", "written", "bad_time"),
