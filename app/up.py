@@ -199,7 +199,9 @@ class Everything:
         home = sandbox_link.sandbox_home(self.settings.home)
         home.mkdir(parents=True, exist_ok=True)
         (home / "manifest.json").unlink(missing_ok=True)
-        part = self._add("sandbox", ["sandbox", "--state", str(home)], environment)
+        part = self._add(
+            "sandbox", ["sandbox", "--state", str(home), "--webhooks-to", f"http://127.0.0.1:{self.api_port}/webhooks"], environment
+        )
         wait_for("the sandbox", lambda: sandbox_link.manifest(self.settings.home) is not None, part)
         environment.update(sandbox_link.environment(sandbox_link.manifest(self.settings.home) or {}))
 

@@ -23,6 +23,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=160)
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--start-at", type=datetime.fromisoformat, default=None, help="world time of a new world, ISO, UTC")
+    parser.add_argument("--webhooks-to", default="", help="address below which each system's events are sent: ADDRESS/<system>")
     return parser.parse_args()
 
 
@@ -32,7 +33,7 @@ async def _run(given: argparse.Namespace) -> None:
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
     rate = rate_of(None if given.day_seconds == "frozen" else float(given.day_seconds))
     host = open_world(given.state, seed=given.seed, customers=given.customers, history_days=given.history_days, rate=rate, start_at=start)
-    sandbox = Sandbox(given.state, host, control_port=given.control_port)
+    sandbox = Sandbox(given.state, host, control_port=given.control_port, webhooks_to=given.webhooks_to)
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, sandbox.stop)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from sandbox.kyriba.objects import FLOWS
+from sandbox.modern_treasury.api import LISTS
+from sandbox.modern_treasury.api import SYSTEM as SECOND_TREASURY
 from sandbox.records import Entity
 from sandbox.s4.services import entity_of
 from sandbox.salesforce.objects import OBJECTS
@@ -21,12 +23,16 @@ def _entity(system: str, name: str) -> Entity:
     found = {"salesforce": OBJECTS.get(name), "kyriba": FLOWS if name == FLOWS.name else None}.get(system)
     if system in S4_HOSTS:
         found = entity_of(system, name)
-    if found is None or found.restamp is None:
+    if system == SECOND_TREASURY:
+        found = LISTS.get(name)
+    if found is None or not found.breakable:
         raise Refused("BAD_ACT", f"{system} has no breakable entity {name!r}")
     return found
 
 
 def _numbers(row: Any) -> set[str]:
+    if isinstance(row, dict):
+        return {str(row["external_id"])} if row.get("external_id") else set()
     names = ("number", "erp_number", "document", "reference")
     return {str(getattr(row, n)) for n in names if getattr(row, n, None)}
 
@@ -47,10 +53,17 @@ def _stamp(world: World, system: str, name: str, key: str | None) -> str:
         row = max(free, key=entity.stamp, default=None)
     else:
         row = next((r for r in entity.rows(world) if key == entity.key(r) or key in _numbers(r)), None)
-    if row is None or entity.restamp is None:
+    if row is None:
         raise Refused("BAD_ACT", f"{system} {name} has no record {key or 'to break'}")
-    entity.restamp(row, world.now)
+    _touch(world, entity, row)
     return entity.key(row)
+
+
+def _touch(world: World, entity: Entity, row: Any) -> None:
+    if entity.restamp is not None:
+        entity.restamp(row, world.now)
+    else:
+        world.touched[entity.key(row)] = world.now  # its life follows from the calendar: the stamp is kept beside it
 
 
 def break_record(world: World, system: str, entity: str, how: str = "bad_amount", key: str | None = None) -> dict[str, Any]:
@@ -75,11 +88,11 @@ def break_many(
 ) -> dict[str, Any]:
     """Breaks the newest `n` records of an entity in the same way."""
     kind = _entity(system, entity)
-    if how not in kind.breakable or kind.restamp is None:
+    if how not in kind.breakable:
         raise Refused("BAD_ACT", f"{entity} can be broken by {', '.join(kind.breakable)}, not by {how!r}")
     rows = sorted(kind.rows(world), key=kind.stamp)[-int(n) :]
     for row in rows:
-        kind.restamp(row, world.now)
+        _touch(world, kind, row)
         world.broken[(system, entity, kind.key(row))] = how
     return {"system": system, "entity": entity, "how": how, "n": len(rows), "keys": [kind.key(r) for r in rows[:20]]}
 
@@ -96,8 +109,8 @@ def fix_all(world: World) -> dict[str, Any]:
             continue
         kind = _entity(system, name)
         for row in kind.rows(world):
-            if kind.key(row) in keys and kind.restamp is not None:
-                kind.restamp(row, world.now)
+            if kind.key(row) in keys:
+                _touch(world, kind, row)
     world.broken.clear()
     return {"fixed": fixed}
 

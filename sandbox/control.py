@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.clock import rate_of
 from sandbox.drops import Drops
+from sandbox.events.senders import Senders
 from sandbox.faults import KINDS
 from sandbox.host import Host
 from sandbox.world.operations import Refused
@@ -21,8 +22,8 @@ from sandbox.world.truth import state, truth
 class Control:
     """Answers of the control port, JSON in and out."""
 
-    def __init__(self, host: Host, drops: Drops) -> None:
-        self._host, self._drops = host, drops
+    def __init__(self, host: Host, drops: Drops, senders: Senders) -> None:
+        self._host, self._drops, self._senders = host, drops, senders
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, Any]], Any]] = {
             ("GET", "clock"): lambda _r, _b: self._clock(),
             ("POST", "clock"): self._set_clock,
@@ -33,6 +34,8 @@ class Control:
             ("POST", "faults"): self._set_fault,
             ("GET", "log"): self._log,
             ("POST", "act"): self._act,
+            ("GET", "receivers"): lambda _r, _b: {"senders": senders.shown()},
+            ("POST", "receivers"): self._direct,
         }
 
     async def answer(self, request: Request) -> Response:
@@ -44,12 +47,16 @@ class Control:
             if request.method == "DELETE" and path.split("/")[0] == "faults":
                 which = path.partition("/")[2]
                 return JSONResponse({"cleared": self._host.dial.clear(int(which) if which else None)})
+            if request.method == "DELETE" and path.split("/")[0] == "receivers":
+                return JSONResponse({"silenced": self._senders.forget(path.partition("/")[2] or None)})
             route = self._routes.get((request.method, path))
             if route is None or not isinstance(sent, dict):
                 known = sorted(f"{m} /control/{p}" for m, p in self._routes)
                 return JSONResponse({"error": f"no {request.method} {request.url.path}", "known": known}, 404)
+            self._senders.look()  # what changed until now is told of apart from what is about to
             answer = route(request, sent)
             self._drops.deliver(self._host.world)
+            self._senders.look()
             return JSONResponse(answer)
         except (Refused, ValueError, TypeError, KeyError) as wrong:
             return JSONResponse({"error": str(wrong), "code": getattr(wrong, "code", "BAD_REQUEST")}, 400)
@@ -101,6 +108,10 @@ class Control:
             for w in self._host.catch_up().writes if w.seq > after and system in (None, w.system)
         ]  # fmt: skip
         return {"total": len(shown), "writes": shown}
+
+    def _direct(self, _: Request, sent: dict[str, Any]) -> dict[str, Any]:
+        self._senders.direct(str(sent["system"]), str(sent["url"]), sent.get("secret"))
+        return {"senders": self._senders.shown()}
 
     def _act(self, _: Request, sent: dict[str, Any]) -> dict[str, Any]:
         if "do" not in sent:

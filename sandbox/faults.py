@@ -13,6 +13,7 @@ RECORDS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "subscriptions"
 HTTP = (*RECORDS, "ecb")
 FILES = ("bank-emea", "legacy-latam")
 SFTP = ("legacy-latam",)
+EVENTS = ("salesforce", *S4_HOSTS, "modern-treasury")
 
 KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "outage": ((*HTTP, *SFTP), "the connection is closed without an answer; how='503' answers 503 instead (HTTP)"),
@@ -41,6 +42,11 @@ KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "lock_row": (("salesforce",), "a record write fails with UNABLE_TO_LOCK_ROW"),
     "slow_task": (("kyriba",), "the next process task takes `takes` seconds (60)"),
     "task_ends": (("kyriba",), "the next process task ends as how='Error', 'Cancelled' or 'Warning'"),
+    "event_duplicate": (EVENTS, "an event is delivered `copies` times (2) at once; entity is the sender's name"),
+    "event_out_of_order": (EVENTS, "an event is held back until a later one has been taken"),
+    "event_lost": (EVENTS, "an event is never delivered"),
+    "event_forged": (EVENTS, "an event comes with a wrong signature, secret or organization; then again with the right one"),
+    "event_gap": (("salesforce",), "the next change event is a GAP_ event, or how='overflow' a GAP_OVERFLOW that names no record"),
     "late_file": (FILES, "files are held back while this lasts"),
     "broken_file": (FILES, "the next file is broken: how 'totals' or 'cut'"),
     "resent_file": (FILES, "the last file comes again at once: how 'same' or 'corrected' (same name, other content)"),

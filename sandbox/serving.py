@@ -26,12 +26,19 @@ from sandbox.breaking import BREAKING
 from sandbox.control import Control
 from sandbox.drops import Drops
 from sandbox.ecb import FOLDER, Ecb
+from sandbox.events.mail import Sender
+from sandbox.events.senders import Senders
 from sandbox.gate import Gate, OpenProtocol
 from sandbox.host import Host
 from sandbox.kyriba.api import API, TOKEN, Kyriba
 from sandbox.modern_treasury.api import ModernTreasury
+from sandbox.modern_treasury.webhooks import Webhooks
 from sandbox.s4.api import ROOT, S4Host
+from sandbox.s4.events import EventMesh
 from sandbox.salesforce.api import Org
+from sandbox.salesforce.capture import ChangeDataCapture
+from sandbox.salesforce.objects import ORGANIZATION
+from sandbox.salesforce.outbound import OutboundMessages
 from sandbox.sftp.keys import Keys
 from sandbox.sftp.server import USER, SftpServer
 from sandbox.subscriptions.api import Subscriptions
@@ -41,9 +48,12 @@ from sandbox.world.reference import S4_HOSTS
 BEAT = 0.25
 MARK_EVERY = 1.0
 SAVE_EVERY = 120.0
+LOOK_EVERY = 1.0
+"""Seconds between two looks for what there is to tell of; a control request looks at once."""
 ACTS.update(BREAKING)
 SFTP_SYSTEM = "legacy-latam"
 HTTP_SYSTEMS = ("salesforce", *S4_HOSTS, "kyriba", "modern-treasury", "subscriptions", "ecb")
+TELLING = ("salesforce", *S4_HOSTS, "modern-treasury")
 
 
 class _Quiet(uvicorn.Server):
@@ -85,7 +95,7 @@ class Identity:
         """The identity of a state folder, new when there is none."""
         path = state / "identity.json"
         kept = json.loads(path.read_text()) if path.exists() else {}
-        known = {name: secrets.token_urlsafe(18) for name in HTTP_SYSTEMS}
+        known = {name: secrets.token_urlsafe(18) for name in (*HTTP_SYSTEMS, *(f"{one}/events" for one in TELLING))}
         return cls(path, kept.get("ports", {}), {**known, **kept.get("secrets", {})})
 
     def save(self) -> None:
@@ -126,8 +136,8 @@ def bind(port: int) -> socket.socket:
 class Sandbox:
     """Everything that runs for one world. `serve` returns when `stop` was called."""
 
-    def __init__(self, state: Path, host: Host, *, control_port: int = 0) -> None:
-        self.state, self.host = state, host
+    def __init__(self, state: Path, host: Host, *, control_port: int = 0, webhooks_to: str = "") -> None:
+        self.state, self.host, self._webhooks_to = state, host, webhooks_to.rstrip("/")
         self._identity = Identity.of(state)
         if control_port:
             self._identity.ports["control"] = control_port
@@ -137,6 +147,14 @@ class Sandbox:
         self._identity.save()
         self._keys = Keys.of(state / "sftp")
         self._sftp = SftpServer(SFTP_SYSTEM, state / "drops" / SFTP_SYSTEM, self._keys, self._sockets[SFTP_SYSTEM], host.dial)
+        words = self._identity.secrets
+        self._org = Org(host, "sandbox-connected-app", words["salesforce"], self._url("salesforce"))
+        tellers: tuple[Sender, ...] = (
+            OutboundMessages(self._url("salesforce")), ChangeDataCapture(host.dial, self._org.origins),
+            *(EventMesh(name) for name in S4_HOSTS), Webhooks("sandbox-organization"),
+        )  # fmt: skip
+        self.senders = Senders(host, tellers, {one: words[f"{one}/events"] for one in TELLING})
+        self._org.before_write(self.senders.look)
         self._stop = asyncio.Event()
         (state / "manifest.json").unlink(missing_ok=True)  # it tells of the last run
         self.manifest = self._describe()
@@ -149,7 +167,7 @@ class Sandbox:
         systems: dict[str, dict[str, str]] = {
             "salesforce": {
                 "base_url": self._url("salesforce"), "client_id": "sandbox-connected-app",
-                "client_secret": words["salesforce"],
+                "client_secret": words["salesforce"], "organization_id": ORGANIZATION,
             }
         }  # fmt: skip
         for name in S4_HOSTS:
@@ -163,6 +181,8 @@ class Sandbox:
         }  # fmt: skip
         systems["subscriptions"] = {"base_url": self._url("subscriptions"), "api_key": words["subscriptions"]}
         systems["ecb"] = {"base_url": self._url("ecb") + FOLDER}
+        for name in TELLING:
+            systems[name]["webhook_secret"] = words[f"{name}/events"]
         for name in ("bank-emea", "legacy-latam"):
             systems[name] = {"drop": str((self.state / "drops" / name).resolve())}
         systems[SFTP_SYSTEM] |= {
@@ -173,12 +193,12 @@ class Sandbox:
 
     def _apps(self) -> dict[str, ASGIApp]:
         words, host, dial = self._identity.secrets, self.host, self.host.dial
-        org = Org(host, "sandbox-connected-app", words["salesforce"], self._url("salesforce"))
+        org = self._org
         treasury = Kyriba(host, "sandbox-treasury-client", words["kyriba"])
         apps: dict[str, ASGIApp] = {
             "salesforce": Gate("salesforce", dial, org.answer, org.target, org.void_tokens),
             "kyriba": Gate("kyriba", dial, treasury.answer, treasury.target, treasury.void_tokens),
-            "control": _open(Control(host, self.drops).answer),
+            "control": _open(Control(host, self.drops, self.senders).answer),
         }
         second = ModernTreasury(host, "sandbox-organization", words["modern-treasury"])
         apps["modern-treasury"] = Gate("modern-treasury", dial, second.answer, second.target, second.void_tokens)
@@ -206,6 +226,8 @@ class Sandbox:
         for server, _ in servers:
             await server.listening.wait()
         _write_private(self.state / "manifest.json", self.manifest)
+        for name in TELLING if self._webhooks_to else ():
+            self.senders.direct(name, f"{self._webhooks_to}/{name}")
         gc.collect()
         gc.freeze()
         give_memory_back()
@@ -213,6 +235,7 @@ class Sandbox:
         try:
             await self._live()
         finally:
+            await self.senders.close()
             for server, _ in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)
@@ -222,7 +245,7 @@ class Sandbox:
             self.host.journal.save(self.host.world)
 
     async def _live(self) -> None:
-        marked = saved = time.monotonic()
+        marked = saved = looked = time.monotonic()
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), BEAT)
@@ -230,6 +253,9 @@ class Sandbox:
             if not self.host.clock.frozen:
                 self.host.catch_up()
             self.drops.deliver(self.host.world)
+            if now - looked >= LOOK_EVERY:
+                self.senders.look()
+                looked = now
             if now - marked >= MARK_EVERY and not self.host.clock.frozen:
                 self.host.journal.mark(self.host.world)
                 marked = now

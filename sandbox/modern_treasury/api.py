@@ -16,7 +16,7 @@ from sandbox.gate import WRITES, Target
 from sandbox.host import Host
 from sandbox.modern_treasury import objects
 from sandbox.modern_treasury.expected import fields_of
-from sandbox.modern_treasury.objects import ACCOUNT_ID, Object
+from sandbox.modern_treasury.objects import ACCOUNT_ID, Object, moment
 from sandbox.modern_treasury.spec import query_parameters
 from sandbox.records import Entity, disturb, visible
 from sandbox.world.engine import World
@@ -28,22 +28,69 @@ PER_PAGE, PER_PAGE_MAX = 25, 100
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def _entity(name: str, rows: Callable[[World], list[Object]], drift: str, account: str = "internal_account_id") -> Entity:
+BROKEN: dict[str, Any] = {"bad_amount": "12.345,67x", "bad_currency": "XXQ", "bad_date": "2026-02-31", "unknown_account": NOBODY}
+
+
+def _entity(name: str, rows: Callable[[World], list[Object]], drift: str, account: str = "internal_account_id", **breakable: str) -> Entity:
     return Entity(
-        name, rows, lambda one: str(one["id"]), lambda one: datetime.fromisoformat(one["updated_at"]), {}, customer=account, drift=drift
-    )
+        name, lambda world: [_touched(world, one) for one in rows(world)], lambda one: str(one["id"]),
+        lambda one: datetime.fromisoformat(one["updated_at"]), {}, breakable=breakable, customer=account, drift=drift,
+    )  # fmt: skip
+
+
+def _touched(world: World, one: Object) -> Object:
+    """The object with the stamp of whoever changed it by hand since."""
+    at = world.touched.get(str(one["id"]))
+    return one if at is None else {**one, "updated_at": max(str(one["updated_at"]), moment(at))}
+
+
+def shown(world: World, kind: Entity, one: Object) -> Object:
+    """The object as it is served: broken, while it is."""
+    how = world.broken.get((SYSTEM, kind.name, str(one["id"]))) if world.broken else None
+    return one if how is None else {**one, kind.breakable[how]: BROKEN[how]}
 
 
 LISTS: dict[str, Entity] = {
     one.name: one
     for one in (
-        _entity("internal_accounts", lambda w: [objects.account(w)], "currency", "id"),
-        _entity("balance_reports", objects.reports, "as_of_date"),
-        _entity("transactions", objects.transactions, "amount"),
-        _entity("expected_payments", objects.expected_payments, "status"),
-        _entity("payment_orders", objects.payment_orders, "status", "originating_account_id"),
-        _entity("incoming_payment_details", objects.incoming_payment_details, "status"),
-        _entity("events", lambda _: [], "resource"),
+        _entity("internal_accounts", lambda w: [objects.account(w)], "currency", "id", bad_currency="currency"),
+        _entity("balance_reports", objects.reports, "as_of_date", bad_date="as_of_date"),
+        _entity(
+            "transactions",
+            objects.transactions,
+            "amount",
+            bad_amount="amount",
+            bad_currency="currency",
+            bad_date="as_of_date",
+            unknown_account="internal_account_id",
+        ),
+        _entity(
+            "expected_payments",
+            objects.expected_payments,
+            "status",
+            bad_amount="amount_upper_bound",
+            bad_currency="currency",
+            bad_date="date_upper_bound",
+            unknown_account="internal_account_id",
+        ),
+        _entity(
+            "payment_orders",
+            objects.payment_orders,
+            "status",
+            "originating_account_id",
+            bad_amount="amount",
+            bad_currency="currency",
+            bad_date="effective_date",
+        ),
+        _entity(
+            "incoming_payment_details",
+            objects.incoming_payment_details,
+            "status",
+            bad_amount="amount",
+            bad_currency="currency",
+            bad_date="as_of_date",
+        ),
+        _entity("events", lambda w: list(w.told), "resource"),
     )
 }
 # Filter -> the member it looks at and how; every other filter asks for equality with the member of its own name.
@@ -123,7 +170,7 @@ class ModernTreasury:
             changes = {"status": "archived"} if request.method == "DELETE" else fields_of(body, created=False)
             self.host.run("change_expected", id=key, changes=changes, request_id=request.headers.get("x-request-id", ""))
             found = next(row for row in objects.expected_payments(self.host.world) if row["id"] == key)
-        return JSONResponse(found)
+        return JSONResponse(shown(world, kind, found))
 
     def _create(self, request: Request, body: bytes) -> Response:
         made = self.host.run(
@@ -147,8 +194,8 @@ class ModernTreasury:
         headers = {"X-Per-Page": str(size), "X-After-Cursor": _cursor(page[-1]) if more else ""}
         if page and self.host.dial.take(SYSTEM, "repeated_page", kind.name):
             headers["X-After-Cursor"] = after or _cursor(page[-1])
-        shown = disturb(self.host.dial, SYSTEM, kind, page, NOBODY)
-        return JSONResponse(shown, headers=headers)
+        told = disturb(self.host.dial, SYSTEM, kind, [shown(world, kind, row) for row in page], NOBODY)
+        return JSONResponse(told, headers=headers)
 
     def _size(self, asked: dict[str, str], kind: Entity) -> int:
         said = asked.get("per_page", str(PER_PAGE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,8 @@ from sandbox.host import Host
 from sandbox.records import Entity, disturb, visible
 from sandbox.salesforce import login
 from sandbox.salesforce.bulk import Jobs
-from sandbox.salesforce.objects import BROKEN, OBJECTS, RELATIONS, UNKNOWN_ACCOUNT, find, second, wire
+from sandbox.salesforce.capture import Origin
+from sandbox.salesforce.objects import BROKEN, OBJECTS, ORGANIZATION, RELATIONS, UNKNOWN_ACCOUNT, find, second, wire
 from sandbox.salesforce.soql import MalformedQuery, Query, parse
 from sandbox.salesforce.writes import Writes, several, with_number
 from sandbox.world.engine import World
@@ -81,6 +83,15 @@ class Org:
 
         self._jobs = Jobs(failing, page_size)
 
+    @property
+    def origins(self) -> Mapping[str, Origin]:
+        """Record id -> the call that wrote it last."""
+        return self._writes.origins
+
+    def before_write(self, look: Callable[[], None]) -> None:
+        """Has `look` called before every write, so that what others changed until then is told of apart from it."""
+        self._writes.look = look
+
     def target(self, request: Request) -> Target:
         """What the request is about, for the fault dial."""
         path = request.url.path
@@ -128,11 +139,11 @@ class Org:
         refused = login.refusal(form, basic, known, self.host.world.certificates, self.base_url)
         if refused is not None:
             return reply({"error": refused[0], "error_description": refused[1]}, 400)
-        session = f"00D5g00000SANDBX!{secrets.token_urlsafe(48)}"
+        session = f"{ORGANIZATION[:15]}!{secrets.token_urlsafe(48)}"
         self._sessions.add(session)
         return reply({
             "access_token": session, "signature": secrets.token_urlsafe(24), "scope": "api",
-            "instance_url": self.base_url, "id": f"{self.base_url}/id/00D5g00000SANDBXEA2/0055g00000AAAAAAA1",
+            "instance_url": self.base_url, "id": f"{self.base_url}/id/{ORGANIZATION}/0055g00000AAAAAAA1",
             "token_type": "Bearer", "issued_at": str(int(time.time() * 1000)), "api_instance_url": self.base_url,
         })  # fmt: skip
 
@@ -142,7 +153,7 @@ class Org:
         if parts[:2] == ["jobs", "query"]:
             return self._jobs.answer(request, parts[2:], version, body, lambda q, every: self._found(world, q, version, everything=every))
         if request.method in WRITES:
-            return self._writes.answer(request, parts, body)
+            return self._writes.answer(request, parts, body, version)
         if parts[:1] in (["query"], ["queryAll"]):
             if len(parts) == 2:
                 return self._more(world, rest, session, version)

@@ -9,11 +9,13 @@ from typing import Any
 from zlib import crc32
 
 from sandbox.records import Entity, Field, Getter, fields
-from sandbox.world.engine import World
+from sandbox.world.engine import World, salesforce_id
 from sandbox.world.model import Account, Contract, Opportunity, Order
 
 RELATIONS = {"Account": ("AccountId", "Account"), "Contract": ("ContractId", "Contract")}
 """Parent paths: relationship name -> (its id field, object)."""
+
+ORGANIZATION = salesforce_id("00D", 4711)
 
 
 def second(moment: datetime) -> datetime:

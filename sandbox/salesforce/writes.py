@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.host import Host
+from sandbox.salesforce.capture import Origin
 from sandbox.salesforce.objects import OBJECTS
 from sandbox.world.engine import World
 from sandbox.world.model import Account
@@ -23,9 +26,15 @@ class Writes:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._caller: tuple[str, str | None] = ("", None)
+        self.look: Callable[[], None] = lambda: None
+        self.origins: dict[str, Origin] = {}
 
-    def answer(self, request: Request, parts: list[str], body: bytes) -> Response:
+    def answer(self, request: Request, parts: list[str], body: bytes, version: str) -> Response:
         """The answer to a modifying request below /services/data/vXX.X/."""
+        client = re.search(r"(?:^|[,;\s])client=([^,;\s]+)", request.headers.get("sforce-call-options", ""))
+        self._caller = (version, client[1] if client else None)
+        self.look()
         try:
             sent = json.loads(body) if body else {}
         except ValueError:
@@ -66,7 +75,7 @@ class Writes:
         if only:
             return _failed(404, Refused("NOT_FOUND", "The requested resource does not exist"))
         account_changes(changes)
-        made = self._host.run("create_account", changes={**changes, EXTERNAL_ID: value}, request_id=request_id)
+        made = self._write("create_account", changes={**changes, EXTERNAL_ID: value}, request_id=request_id)
         return _done(201, made["id"], created=True)
 
     def _update(self, account: Account, changes: dict[str, Any], request_id: str) -> None:
@@ -74,7 +83,13 @@ class Writes:
         if self._host.dial.take("salesforce", "lock_row", "Account"):
             raise LOCKED
         account_changes(changes)
-        self._host.run("update_account", id=account.id, changes=changes, request_id=request_id)
+        self._write("update_account", id=account.id, changes=changes, request_id=request_id)
+
+    def _write(self, name: str, **arguments: Any) -> dict[str, Any]:
+        made = self._host.run(name, **arguments)
+        account = self._host.world.accounts[made["id"]]
+        self.origins[account.id] = Origin(account.changed_at, *self._caller)
+        return made
 
     def _collection(self, path: list[str], sent: Any, request_id: str) -> Response:
         records = sent.get("records") if isinstance(sent, dict) else None
@@ -112,9 +127,9 @@ class Writes:
                 with_number(world, str(record.get(EXTERNAL_ID))) if by_number else [world.accounts[str(record.get("Id", record.get("id")))]]
             )
             if found:
-                self._host.run("update_account", id=found[0].id, changes=changes, request_id=request_id)
+                self._write("update_account", id=found[0].id, changes=changes, request_id=request_id)
                 return {"id": found[0].id, "success": True, "errors": [], "created": False}
-            made = self._host.run("create_account", changes=changes, request_id=request_id)
+            made = self._write("create_account", changes=changes, request_id=request_id)
             return {"id": made["id"], "success": True, "errors": [], "created": True}
         except Refused as refused:
             return _result(refused)

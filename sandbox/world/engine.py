@@ -79,6 +79,10 @@ class World:
     """CRM account that is no more -> the one it was merged into."""
     certificates: dict[str, str] = field(default_factory=dict)
     """Integration user -> the certificate's public key (PEM) that the CRM's app holds for it."""
+    touched: dict[str, datetime] = field(default_factory=dict)
+    """Object of the second treasury platform -> when it was changed by hand: the rest of its life follows from the calendar."""
+    told: list[dict[str, object]] = field(default_factory=list)
+    """The last events that the second treasury platform has told of."""
 
     def count(self, name: str, start: int = 0) -> int:
         """The next number of a series that begins after `start`."""

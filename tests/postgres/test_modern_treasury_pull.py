@@ -104,3 +104,22 @@ def test_each_connection_of_the_file_proves_itself(engine: sa.Engine, box: Runni
             findings = list(source.probe(now=house.clock.now()))  # type: ignore[attr-defined]
         assert [one for one in findings if not one.ok] == []
         assert any(one.what == "clock" for one in findings)
+
+
+def test_a_broken_transaction_is_quarantined_until_it_is_mended(engine: sa.Engine, box: Running) -> None:
+    """One bad amount beside a good amount_string: one exception, its neighbours stand; mended at the source, the next reading brings it
+    and closes the exception.
+    """
+    house = furnish(engine, box)
+    newest = [one for one in objects.transactions(box.world) if one["posted"]][-1]["id"]
+    broken = house.act("break_record", system=NAME, entity="transactions", how="bad_amount", key=newest)
+    try:
+        results = {result.stream: result for result in house.pull(NAME)}
+        assert (results["transactions"].state, results["transactions"].counts.quarantined) == ("done", 1)
+        query = "select state, cause from process.exception where source_key = :key"
+        assert [tuple(row) for row in house.rows(query, key=broken["key"])] == [("new", "bad_amount")]
+    finally:
+        house.act("fix_record", system=NAME, entity="transactions", key=broken["key"])
+    results = {result.stream: result for result in house.pull(NAME)}
+    assert (results["transactions"].state, results["transactions"].counts.quarantined) == ("done", 0)
+    assert [row[0] for row in house.rows(query, key=broken["key"])] == ["resolved"]

@@ -11,7 +11,7 @@ from sync.canonical.contracts import BankBalance
 from sync.ports import Mapped
 from sync.systems.modern_treasury.envelope import ENVELOPE
 from sync.systems.modern_treasury.settings import Settings
-from sync.systems.modern_treasury.wire import SAFE_INTEGER, major_units
+from sync.systems.modern_treasury.wire import amounts_differ, major_units
 from sync.wire_frames import (
     ORDINAL,
     Rows,
@@ -120,12 +120,10 @@ def _drift(rows: Rows) -> list[Rule]:
 
 
 def _rules() -> list[Rule]:
-    known = pl.col("minor").cast(pl.Int128, strict=False).abs() <= SAFE_INTEGER
-    differ = known & pl.col("minor_text").is_not_null() & (pl.col("minor_text").str.strip_chars() != pl.col("minor"))
     return [
         required("account", "internal_account_id"), required("updated", "updated_at"), readable("updated", "changed_at", "bad_time", "updated_at"),
         required("kind", "balance_type"), readable("kind", "balance_type", "bad_value"),
         required("day", "as_of_date"), readable("day", "as_of_date", "bad_date"),
         required("currency"), iso_currency("currency", "currency"), required("exact", "amount"), readable("exact", "amount", "bad_amount"),
-        Rule("bad_amount", "amount_string", differ, "amount and amount_string differ"), *known_currency("amount", "currency", "currency"),
+        Rule("bad_amount", "amount_string", amounts_differ(), "amount and amount_string differ"), *known_currency("amount", "currency", "currency"),
     ]  # fmt: skip

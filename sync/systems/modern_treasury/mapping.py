@@ -19,7 +19,7 @@ from sync.systems.modern_treasury.wire import (
     ASKED_HEADER,
     GONE_HEADER,
     REFERENCE_FIELD,
-    SAFE_INTEGER,
+    amounts_differ,
     major_units,
     records,
 )
@@ -115,12 +115,10 @@ def _transactions(rows: Rows, page: Page, settings: Settings) -> Mapped:
         .with_columns(value_date="booking_date", amount_said=major_units("exact", "currency"))
     )
     frame = frame.with_columns(amount=_signed(to_amount("amount_said"), credit=1))
-    known = pl.col("minor").cast(pl.Int128, strict=False).abs() <= SAFE_INTEGER
-    differ = known & pl.col("minor_text").is_not_null() & (pl.col("minor_text").str.strip_chars() != pl.col("minor"))
     rules = [
         *drifted(rows, ("id", "amount", "currency", "direction", "internal_account_id", "posted"), ("id", "direction", "internal_account_id", "posted")),
         *stamp_rules(), required("account", "internal_account_id"), *money_rules(said="exact"),
-        Rule("bad_amount", "amount_string", differ, "amount and amount_string differ"),
+        Rule("bad_amount", "amount_string", amounts_differ(), "amount and amount_string differ"),
         readable("day", "booking_date", "bad_date", "as_of_date"), known_direction(), _readable_flag("posted"),
     ]  # fmt: skip
     own = ("account", "entry_reference", "booking_date", "value_date", "amount", "currency", "counterparty_name", "remittance",

@@ -52,6 +52,16 @@ def major_units(minor: str, currency: str) -> pl.Expr:
     return pl.when(pl.col(minor).str.contains(r"^-?\d{1,25}$")).then(text)
 
 
+def amounts_differ() -> pl.Expr:
+    """Whether `amount` (column `minor`) denies `amount_string` (`minor_text`): another integer, as far as every language keeps those exactly,
+    or no number at all. The good text beside it doesn't make it believable.
+    """
+    told = pl.col("minor").cast(pl.Int128, strict=False)
+    unreadable = pl.col("minor").is_not_null() & pl.col("minor").cast(pl.Float64, strict=False).is_null()
+    other = (told.abs() <= SAFE_INTEGER) & (pl.col("minor_text").str.strip_chars() != pl.col("minor"))
+    return pl.col("minor_text").is_not_null() & (other | unreadable).fill_null(value=False)
+
+
 def minor_units(amount: Decimal, currency: str) -> int | None:
     """An amount as an integer in the currency's smallest unit; None when it has more decimals, or the currency is unknown."""
     try:

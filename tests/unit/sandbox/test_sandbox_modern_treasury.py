@@ -172,3 +172,25 @@ def test_the_description_refuses_what_it_does_not_describe(box: Box, change: dic
     DESCRIPTION.answer("GET", f"/api/transactions/{good['id']}", 200, good)
     with pytest.raises(jsonschema.ValidationError):
         DESCRIPTION.answer("GET", f"/api/transactions/{good['id']}", 200, {**good, **change})
+
+
+@pytest.mark.parametrize(
+    ("entity", "how", "member"),
+    [("transactions", "bad_amount", "amount"), ("transactions", "unknown_account", "internal_account_id"), ("expected_payments", "bad_date", "date_upper_bound"),
+     ("payment_orders", "bad_currency", "currency"), ("incoming_payment_details", "bad_date", "as_of_date"), ("internal_accounts", "bad_currency", "currency")],
+)  # fmt: skip
+def test_a_record_is_broken_and_mended(box: Box, entity: str, how: str, member: str) -> None:
+    """The record is served broken in lists and alone, with a new stamp; mended, it is as before but for the stamp; the rest never changes."""
+    known = box.running.system("modern-treasury")
+    url, auth = f"{known['base_url']}/api/{entity}", (known["organization_id"], known["api_key"])
+    before = {one["id"]: one for one in box.http.get(url, auth=auth, params={"per_page": 100}).json()}
+    key = box.act("break_record", system="modern-treasury", entity=entity, how=how)["key"]
+    broken = box.http.get(f"{url}/{key}", auth=auth).json()
+    listed = {one["id"]: one for one in box.http.get(url, auth=auth, params={"per_page": 100}).json()}
+    assert {name for name in broken if broken[name] != before[key][name]} >= {member}
+    assert {one for one in listed if listed[one] != before[one]} == {key}
+    assert listed[key] == broken
+    assert box.act("fix_record", system="modern-treasury", entity=entity, key=key)["was"] == how
+    mended = box.http.get(f"{url}/{key}", auth=auth).json()
+    assert {**mended, "updated_at": before[key]["updated_at"]} == before[key]
+    assert mended["updated_at"] >= before[key]["updated_at"]
