@@ -80,6 +80,8 @@ class Folder:
             number = next(each for each in count(1) if not os.path.lexists(target / numbered(own, each)))
             shutil.move(self._file(seen), target / numbered(own, number))
         except OSError as error:
+            if not os.path.lexists(self._file(seen)):
+                return seen.name  # gone already: another worker was quicker
             raise PermanentError(
                 f"{seen.name} can't be moved to {target}: {error.strerror}; allow it, or set archive to none",
                 connection=self._connection,

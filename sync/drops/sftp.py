@@ -102,8 +102,7 @@ class SftpFolder:
                 _make(client, target)
                 for number in range(1, _NUMBERS_MAX):
                     place = f"{target}/".encode() + numbered(seen.raw.decode("latin-1"), number).encode("latin-1")
-                    if not _is_there(client, place):
-                        client.rename(self._file(seen), place)
+                    if not _is_there(client, place) and _renamed(client, self._file(seen), place):
                         return numbered(seen.name, number)
         except Refused as error:
             if error.errno == errno.ENOENT and not self._is_seen(seen):
@@ -202,7 +201,23 @@ def _is_there(client: Listing, path: bytes) -> bool:
     return True
 
 
+def _renamed(client: Listing, old: bytes, new: bytes) -> bool:
+    """Renames; False when another worker was quicker and something stands at `new`."""
+    try:
+        client.rename(old, new)
+    except OSError:
+        if not _is_there(client, new):
+            raise
+        return False
+    return True
+
+
 def _make(client: Listing, folder: str) -> None:
     """Makes the folder if it is not there."""
-    if not _is_there(client, folder.encode()):
+    if _is_there(client, folder.encode()):
+        return
+    try:
         client.mkdir(folder)
+    except OSError:
+        if not _is_there(client, folder.encode()):  # another worker made it meanwhile
+            raise

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sync.drops import sftp
 from sync.drops.arrivals import Arrivals, Signs, left_alone
 from sync.drops.folder import Folder
+from sync.drops.listing import Listing
 from sync.drops.options import DropOptions
 from sync.drops.place import HEAD_BYTES, Place
 from sync.drops.places import places_of
@@ -184,3 +186,36 @@ def test_a_stamp_from_the_future_needs_two_looks(tmp_path: Path) -> None:
     assert first.complete == ()
     now += 12
     assert len(arrivals.look(signs, first.growing).complete) == 1
+
+
+def test_a_file_that_another_worker_filed_away_is_done(place: tuple[Place, Path]) -> None:
+    """Whoever comes second finds it done: no error, and no file twice."""
+    found, folder = place
+    (folder / "a.csv").write_bytes(b"a")
+    [seen] = found.look()
+    assert [found.move(seen, "archive"), found.move(seen, "archive")] == ["a.csv", "a.csv"]
+    assert names(folder / "archive") == ["a.csv"]
+
+
+def test_two_workers_at_the_same_moment_overwrite_nothing(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one makes the folder, and puts a file of this name there, just after we looked."""
+    connection = server.connection({})
+    [found] = places_of(connection, DropOptions.model_validate(connection.options))
+    (server.drop / "b.csv").write_bytes(b"ours")
+    [seen] = found.look()
+    (server.drop / "archive").mkdir()
+    (server.drop / "archive" / "b.csv").write_bytes(b"another")
+    asked: set[bytes] = set()
+
+    def too_early(client: Listing, path: bytes) -> bool:
+        if path in asked:
+            return is_there(client, path)
+        asked.add(path)
+        return False
+
+    is_there = sftp._is_there
+    monkeypatch.setattr(sftp, "_is_there", too_early)
+    assert found.move(seen, "archive") == "b.csv.2"
+    assert (server.drop / "archive" / "b.csv").read_bytes() == b"another"
+    assert (server.drop / "archive" / "b.csv.2").read_bytes() == b"ours"
+    found.close()
