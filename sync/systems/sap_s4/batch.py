@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import httpx
 
 from sync.errors import TransientError
 
-_BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+_BOUNDARY = re.compile(rb'boundary=(?:"([^"]+)"|([^";,\s]+))', re.IGNORECASE)
 _STATUS = re.compile(rb"^HTTP/\d(?:\.\d)? +(\d{3})")
 
 
@@ -34,15 +35,32 @@ def write(targets: Sequence[str], accept: str, boundary: str) -> bytes:
 
 
 def read(content_type: str, body: bytes) -> list[Part]:
-    """The answers in the order in which they were asked for. Raises TransientError when this is no multipart answer, or cut short."""
-    found = _BOUNDARY.search(content_type)
-    if "multipart/mixed" not in content_type.lower() or found is None:
+    """The answers in the order in which they were asked for, those of a change set one after the other in its place.
+
+    Raises TransientError when this is no multipart answer, or cut short.
+    """
+    kind = content_type.encode("ascii", "replace")
+    if b"multipart/mixed" not in kind.lower() or _BOUNDARY.search(kind) is None:
         raise TransientError(f"$batch was answered with {content_type or 'no content type'} where multipart/mixed was expected")
-    mark = b"--" + found[1].encode("ascii", "replace")
-    pieces = body.split(mark)
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+    return _parts(kind, body)
+
+
+def _parts(kind: bytes, body: bytes) -> list[Part]:
+    found = _BOUNDARY.search(kind)
+    if found is None:
+        raise TransientError("a part of the answer to $batch names no boundary")
+    # A boundary is a line of its own: a record may hold the same signs, and another boundary begin with them.
+    mark = re.compile(rb"(?:\A|\r?\n)--" + re.escape(found[1] or found[2]) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    marks = list(mark.finditer(body))
+    if not marks or marks[-1][1] is None:
         raise TransientError("the answer to $batch was cut before its end")
-    return [_part(piece) for piece in pieces[1:-1]]
+    pieces = [body[one.end() : following.start()] for one, following in pairwise(marks)]
+    parts: list[Part] = []
+    for piece in pieces:
+        outer, inner = _cut(piece.lstrip(b"\r\n"))
+        nested = b"multipart/mixed" in outer.lower()
+        parts += _parts(outer, inner) if nested else [_part(piece)]
+    return parts
 
 
 def _part(piece: bytes) -> Part:

@@ -30,7 +30,8 @@ class Session:
         self._connection = connection
         self._access = Access(connection, settings, lambda: self.client)
         origins = (settings.token_url,) if self._access.tokens and settings.token_url else ()
-        self.client = client or Client(connection, settings.base_url, origins=origins, explain=explain)
+        spoken = {"Accept-Language": (settings.sap_language or "en").lower()}  # refusals are read, and told, in English
+        self.client = client or Client(connection, settings.base_url, origins=origins, explain=explain, headers=spoken)
         self._cookies: dict[str, str] = {}
         self._lock = threading.Lock()
         self._known: dict[str, Described | None] = {}
@@ -76,7 +77,8 @@ class Session:
         of the host's own, which brings its whole query. A token that is refused is renewed once; a write is UnknownOutcome when it left
         and no answer came.
         """
-        extra = {"sap-client": self.settings.sap_client} if self.settings.sap_client and not link else {}
+        named = {"sap-client": self.settings.sap_client, "sap-language": self.settings.sap_language}
+        extra = {} if link else {name: value for name, value in named.items() if value}
 
         def once(shown: Mapping[str, str]) -> Answer:
             cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())} if self._cookies else {}

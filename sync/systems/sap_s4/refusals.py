@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -13,6 +14,9 @@ from sync.errors import ConflictError, PermanentError, SourceError, TransientErr
 from sync.http import Answer, error_of, excerpt, wall_clock
 from sync.strict_json import NotStrict, loads
 
+_CSRF = b"csrf token validation failed"
+_TITLE = re.compile(rb"<title>([^<]{1,300})</title>", re.IGNORECASE)
+
 
 class CsrfRequired(PermanentError):
     """A write was refused for its CSRF token: nothing was done, a new token is needed."""
@@ -20,7 +24,7 @@ class CsrfRequired(PermanentError):
 
 def explain(answer: Answer) -> SourceError | None:
     """The error of an answer in the host's own words; None leaves it to the status alone."""
-    if answer.status == 403 and answer.headers.get("x-csrf-token", "").lower() == "required":
+    if answer.status == 403 and (answer.headers.get("x-csrf-token", "").lower() == "required" or _CSRF in answer.body[:2_000].lower()):
         return CsrfRequired(f"{answer.place}: the CSRF token is not accepted", status=403)
     code, words = _told(answer)
     if not code and not words:
@@ -59,13 +63,17 @@ def property_refused(error: SourceError, names: Collection[str]) -> str | None:
 
 
 def _told(answer: Answer) -> tuple[str, str]:
-    """(code, message) out of a JSON body, an XML body or the sap-message header; empty where nothing is said."""
-    kind = answer.content_type
+    """(code, message) out of a JSON body, an XML body, the title of a page or the sap-message header; empty where nothing is said.
+    A gateway before the host may name no kind of body, or a wrong one.
+    """
+    kind, begins = answer.content_type, answer.body[:100].lstrip(b"\xef\xbb\xbf \r\n\t")
     found = ("", "")
-    if "json" in kind:
+    if "json" in kind or begins.startswith(b"{"):
         found = _of_json(answer.body)
-    elif "xml" in kind:
+    elif "html" not in kind and ("xml" in kind or begins.startswith((b"<?xml", b"<error"))):
         found = _of_xml(answer.body)
+    elif (title := _TITLE.search(answer.body[:20_000])) is not None:
+        found = ("", excerpt(title[1]))
     if not any(found) and "sap-message" in answer.headers:
         found = _of_header(answer.headers["sap-message"])
     return found
@@ -76,12 +84,24 @@ def _of_json(body: bytes) -> tuple[str, str]:
         document = loads(body)
     except NotStrict:
         return "", ""
-    error = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return "", ""
+    error, fault = document.get("error"), document.get("fault")
+    if isinstance(fault, dict):  # of SAP's API management, before the host
+        return "", str(fault.get("faultstring") or "")
     if not isinstance(error, dict):
         return "", ""
     message = error.get("message")
-    words = message.get("value") if isinstance(message, dict) else message
-    return str(error.get("code") or ""), str(words or "")
+    words = str((message.get("value") if isinstance(message, dict) else message) or "")
+    return str(error.get("code") or ""), "; ".join(dict.fromkeys(one for one in (words, *_details(error)) if one))
+
+
+def _details(error: dict[str, Any]) -> list[str]:
+    """What stands behind an error: V2's innererror.errordetails, V4's details."""
+    inner = error.get("innererror")
+    told = inner.get("errordetails") if isinstance(inner, dict) else error.get("details")
+    found = [one.get("message") for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    return [one for one in found if isinstance(one, str)][:3]
 
 
 def _of_xml(body: bytes) -> tuple[str, str]:

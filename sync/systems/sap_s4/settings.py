@@ -35,6 +35,7 @@ class Settings(BaseModel):
     token_credentials: Literal["basic", "form"] = "basic"
     """Where the token's own server wants client id and secret: as basic authentication, or in the form."""
     sap_client: str | None = Field(default=None, pattern=r"^\d{3}$")
+    sap_language: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
     page_size: int = Field(default=1000, ge=1, le=5000)
     read_ahead: int = Field(default=4, ge=1, le=8)
     """How many pages of a long listing are asked for at once; 1: one after the other."""
