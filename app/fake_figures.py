@@ -319,7 +319,7 @@ def cases() -> list[Case]:
              ("Exposure would reach 131 % of the limit", "18 % of receivables are overdue"), inputs, "order_to_cash", "3", effects,
              order=OrderKey("sap-latam", "4500001877")),
         Case(8, "Block order 4500001873 again", "Hoshino Precision KK", "APAC", money("15600000", "JPY"), "open", NOW - timedelta(hours=2), None, None, None,
-             ("The customer has asked for a standstill agreement",), {"order": "4500001873"}, "person", "1", (), "Approve", "analyst", OrderKey("sap-apac", "4500001873")),
+             ("The customer has asked for a standstill agreement",), {"order": {"number": "4500001873", "delivery_block": None}, "change": "block_order"}, "person", "1", (), "Approve", "analyst", OrderKey("sap-apac", "4500001873")),
         Case(6, "Order 4500001802", "Harrow & Pike Ltd", "EMEA", money("96400.00", "GBP"), "approved", NOW - timedelta(days=3), "Oskar Operator",
              NOW - timedelta(days=2), "Bank guarantee received", ("Exposure would reach 104 % of the limit",), inputs, "order_to_cash", "3", effects,
              order=OrderKey("sap-emea", "4500001802")),

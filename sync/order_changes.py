@@ -38,8 +38,11 @@ def request(
     held = (
         conn.execute(
             sa.text(
-                "select * from canonical.sales_order where source = :source and (source_key = :key or number = :key) and not is_deleted"
-                " order by source_key = :key desc limit 1"
+                "select o.*, c.name as customer_name, l.party_id from canonical.sales_order o"
+                " left join canonical.customer c on c.source = o.source and c.source_key = o.customer_key"
+                " left join canonical.identity_link l on l.source = o.source and l.source_key = o.customer_key"
+                " where o.source = :source and (o.source_key = :key or o.number = :key) and not o.is_deleted"
+                " order by o.source_key = :key desc limit 1"
             ),
             {"source": source, "key": order},
         )
@@ -53,6 +56,7 @@ def request(
     bound = {
         "source": source, "key": held["source_key"], "change": change, "kind": CASE, "rule": RULE, "actor": actor, "reason": f"{WORDS[change]}: {reason}",
         "region": held["region"], "entity": held["legal_entity"], "amount": held["net_value"], "currency": held["currency"], "now": now,
+        "party": held["party_id"], "customer": held["customer_name"],
     }  # fmt: skip
     open_case = conn.execute(
         sa.text(
@@ -65,8 +69,8 @@ def request(
         return {"case": open_case, "words": f"case {open_case} asks for this already"}
     decision = conn.execute(
         sa.text(
-            "insert into process.decision (rule, rule_version, subject_kind, subject_source, subject_key, region, legal_entity, outcome,"
-            " reasons, inputs, amount, currency, decided_at, decided_by) values (:rule, '1', 'order', :source, :key, :region, :entity,"
+            "insert into process.decision (rule, rule_version, subject_kind, subject_source, subject_key, party_id, region, legal_entity, outcome,"
+            " reasons, inputs, amount, currency, decided_at, decided_by) values (:rule, '1', 'order', :source, :key, :party, :region, :entity,"
             " 'hold', array[cast(:reason as text)], cast(:inputs as jsonb), :amount, :currency, :now, :actor) returning id"
         ),
         {**bound, "inputs": json.dumps({"order": {"number": held["number"], "delivery_block": held["delivery_block"]}, "change": change})},
@@ -75,8 +79,9 @@ def request(
                "codes": [change], "reasons": [bound["reason"]], "block": held["delivery_block"]}  # fmt: skip
     case = conn.execute(
         sa.text(
-            'insert into process."case" (decision_id, kind, region, legal_entity, subject_key, amount, currency, state, opened_at, opened_by,'
-            " context) values (:decision, :kind, :region, :entity, :key, :amount, :currency, 'open', :now, :actor, cast(:context as jsonb))"
+            'insert into process."case" (decision_id, kind, region, legal_entity, party_id, customer_name, subject_key, amount, currency, state,'
+            " opened_at, opened_by, context) values (:decision, :kind, :region, :entity, :party, :customer, :key, :amount, :currency, 'open', :now,"
+            " :actor, cast(:context as jsonb))"
             " returning id"
         ),
         {**bound, "decision": decision, "context": json.dumps(context)},

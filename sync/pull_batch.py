@@ -217,7 +217,8 @@ class Writer:
         drifted = sum(outcome.causes.get(cause, 0) for cause in suspects)
         if drifted <= DRIFT_SHARE * outcome.counts.received:
             return None
-        words = f"schema drift: {drifted} of {outcome.counts.received} records can't be read; gone: {gone}; changed: {retyped}"
+        told = "; ".join(f"{word}: {', '.join(names)}" for word, names in (("gone", gone), ("changed", retyped)) if names)
+        words = f"schema drift: {drifted} of {outcome.counts.received} records can't be read" + (f"; {told}" if told else "")
         evidence: dict[str, object] = {"gone": gone, "changed": retyped, "records": drifted, "of": outcome.counts.received}
         streams.pause(conn, self._connection.name, self._stream.name, words)
         quarantine.trouble(conn, self.place, [quarantine.Trouble("schema_drift", words, evidence=evidence)], now=now)

@@ -55,7 +55,7 @@ def _list(views: Sequence[ConnectionView]) -> None:
                 st.markdown(words.plain(f"{words.span(worst.age_seconds)} old, target {words.span(worst.target_seconds)}"))
                 st.caption(words.plain(_troubles(view) or "no trouble"))
             with st.container(width=120):
-                frame.health(worst.health, _WORDS[worst.health])
+                frame.health(worst.health, _state(worst))
             st.button(
                 ":blue[Open]",
                 key=f"connections.open.{view.name}",
@@ -63,6 +63,10 @@ def _list(views: Sequence[ConnectionView]) -> None:
                 on_click=links.set_params,
                 args=({"connection": view.name},),
             )
+
+
+def _state(feed: Feed) -> str:
+    return "paused" if feed.is_paused else _WORDS[feed.health]
 
 
 def _worst(view: ConnectionView) -> Feed:
@@ -88,13 +92,7 @@ def _one(desk: Desk, view: ConnectionView) -> None:
         words.plain(view.name), words.plain(f"{view.system} · {view.region} · {view.criticality} · {view.owner or 'no owner named'}")
     )
     _budget(view)
-    for feed in view.feeds:
-        if feed.last_error and feed.health != "good":
-            st.warning(
-                words.plain(
-                    f"{feed.stream.replace('_', ' ')}: {feed.last_error}. Next attempt {words.instant(feed.next_attempt_at, frame.zone())}."
-                )
-            )
+    _errors(view.feeds)
     frame.section("Streams", "Age of the newest data against its target; lag is the time from the source's change to Tidegate")
     _streams(view)
     frame.section("Last runs", "Newest first")
@@ -108,6 +106,19 @@ def _one(desk: Desk, view: ConnectionView) -> None:
             key="connections.files",
             name=f"files of {view.name}",
         )
+
+
+def _errors(feeds: Sequence[Feed]) -> None:
+    """What is wrong in words: streams that say the same say it once, with the soonest next attempt; a paused one waits for a person."""
+    failing: dict[tuple[str, bool], list[Feed]] = {}
+    for feed in feeds:
+        if feed.last_error and feed.health != "good":
+            failing.setdefault((feed.last_error, feed.is_paused), []).append(feed)
+    for (error, is_paused), of in failing.items():
+        attempts = [feed.next_attempt_at for feed in of if feed.next_attempt_at is not None]
+        soonest = words.instant(min(attempts, default=None), frame.zone())
+        then = "Paused until somebody resumes it" if is_paused else f"Next attempt {soonest}"
+        st.warning(words.plain(f"{', '.join(feed.stream.replace('_', ' ') for feed in of)}: {error}. {then}."))
 
 
 def _told(value: object) -> str | None:
@@ -163,7 +174,7 @@ def _budget(view: ConnectionView) -> None:
 def _streams(view: ConnectionView) -> None:
     data = pl.DataFrame(
         [
-            (feed.stream.replace("_", " "), _WORDS[feed.health], feed.words, feed.age_seconds, feed.target_seconds, feed.lag_p50_seconds, feed.lag_p95_seconds,
+            (feed.stream.replace("_", " "), _state(feed), feed.words, feed.age_seconds, feed.target_seconds, feed.lag_p50_seconds, feed.lag_p95_seconds,
              feed.records_total, feed.failures, "open" if feed.breaker_open else "closed", feed.is_paused, feed.open_exceptions, feed.last_success_at)
             for feed in view.feeds
         ],
@@ -172,7 +183,7 @@ def _streams(view: ConnectionView) -> None:
         orient="row",
     )  # fmt: skip
     tables.show(data, {
-        "stream": Column("Stream", width="medium"), "state": Column("State"), "words": Column("In words", width="medium"), "age": Column("Age", "seconds"), "target": Column("Target", "seconds"),
+        "stream": Column("Stream", width="medium"), "state": Column("State"), "words": Column("In words", width="large"), "age": Column("Age", "seconds"), "target": Column("Target", "seconds"),
         "p50": Column("Lag p50", "seconds"), "p95": Column("Lag p95", "seconds"), "records": Column("Records", "number"), "failures": Column("Failures in a row", "number"),
         "breaker": Column("Breaker"), "paused": Column("Paused", "yes_no"), "exceptions": Column("Open exceptions", "number"), "success": Column("Last success", "instant"),
     }, key="connections.streams", name=f"streams of {view.name}")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -79,7 +79,11 @@ def chosen_rows(key: str) -> list[int]:
 
 def facts(pairs: Mapping[str, object], *, key: str) -> None:
     """A few named values under each other."""
-    data = pl.DataFrame({"what": [name.replace("_", " ") for name in pairs], "value": [_one_line(value) for value in pairs.values()]})
+    lines = list(_named(pairs))
+    data = pl.DataFrame(
+        {"what": [name for name, _ in lines], "value": [_one_line(value) for _, value in lines]},
+        schema={"what": pl.String, "value": pl.String},
+    )
     st.dataframe(
         data,
         column_config={"what": "What", "value": st.column_config.TextColumn("Value", width="large")},
@@ -131,6 +135,21 @@ def _config(column: Column) -> Any:
     if kind == "date":
         return st.column_config.DateColumn(label, format="YYYY-MM-DD", help=column.help, width=column.width)
     return st.column_config.TextColumn(label, help=column.help, width=column.width)
+
+
+def _named(pairs: Mapping[str, object], of: str = "") -> Iterator[tuple[str, object]]:
+    """Every value with its name in words; what stands inside another fact is named after it: `order number`."""
+    for name, value in pairs.items():
+        told = f"{of} {name}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _named(value, told)
+        else:
+            yield (
+                told,
+                ", ".join(str(one) for one in value)
+                if isinstance(value, list) and not any(isinstance(one, Mapping | list) for one in value)
+                else value,
+            )
 
 
 def _one_line(value: object) -> str:

@@ -84,3 +84,20 @@ def test_a_limited_analyst_sees_one_region(open_page: Callable[..., AppTest]) ->
     assert "Harrow" in told
     assert "Aceros del Norte" not in told
     assert "Hoshino" not in told
+
+
+def test_streams_that_fail_alike_say_it_once(open_page: Callable[..., AppTest]) -> None:
+    """One outage is one warning that names its streams, not one for each; a paused stream is told to wait for a person, not for a time."""
+    page = open_page("connections", FakeDesk("stale"), connection="sap-apac")
+    (warning,) = page.warning
+    told = warning.value.replace("\\", "")
+    assert told.startswith("sales orders, billing documents, accounting items: No answer within 30 s")
+    assert "Next attempt" in told
+
+
+def test_facts_inside_facts_are_named_and_not_shown_as_code(open_page: Callable[..., AppTest]) -> None:
+    """What a decision saw of an order reads "order number", never a dictionary of the program."""
+    page = open_page("exposure", FakeDesk(), case="8")
+    named = {name: value for table in page.dataframe if "what" in table.value for name, value in table.value.itertuples(index=False)}
+    assert named["order number"] == "4500001873"
+    assert named["order delivery block"] == "\u2013"

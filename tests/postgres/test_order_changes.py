@@ -72,7 +72,8 @@ def test_the_page_says_what_was_asked_of_which_order(world: World) -> None:
     act(world, RequestOrderChange(source=ERP, order="512", change="block_order"), "a", actor="olga")
     with reading(world.database.engine) as conn:
         [case] = exposure.answer(conn, landscape(), ExposureFilter(), now=NOW, known_at=None).cases
-    assert (case.title, case.reasons, case.approval) == ("Block order 512 again", ("fraud",), "Approve")
+    assert (case.title, case.customer, case.reasons, case.approval) == ("Block order 512 again", "Customer 1000", ("fraud",), "Approve")
+    assert (case.asked_by, case.order) == ("olga", OrderKey(ERP, "512"))
 
 
 def test_a_rejected_request_changes_nothing(world: World) -> None:
