@@ -148,9 +148,17 @@ class Sink(Protocol):
         ...
 
 
+SHOWN = 500
+
+
 def refuse(cause: str, words: str, statement: Statement | None = None, **evidence: object) -> NoReturn:
-    """Raises the DataError that refuses the whole file, naming the statement."""
+    """Raises the DataError that refuses the whole file, naming the statement. What a broken file has in place of a field may be as long as
+    the file: words and evidence show the beginning of it.
+    """
+    words = words if len(words) <= SHOWN else f"{words[:SHOWN]} ..."
+    evidence = {name: value[:SHOWN] if isinstance(value, str) else value for name, value in evidence.items()}
     if statement is None:
         raise DataError(words, cause=cause, evidence=evidence)
-    about = {"statement": statement.id, "account": statement.account, "format": statement.format, **evidence}
-    raise DataError(f"statement {statement.id or '?'} of account {statement.account or '?'}: {words}", cause=cause, evidence=about)
+    name, account = statement.id[:SHOWN], statement.account[:SHOWN]
+    about = {"statement": name, "account": account, "format": statement.format, **evidence}
+    raise DataError(f"statement {name or '?'} of account {account or '?'}: {words}", cause=cause, evidence=about)

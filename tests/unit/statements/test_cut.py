@@ -95,3 +95,32 @@ def test_two_fields_in_one_line_lose_no_entry(body: bytes) -> None:
     """Where a line end was lost, the field behind it would be lost with it."""
     with pytest.raises(DataError, match="another field stands in the line"):
         read_file(body, OWNERS, received=RECEIVED)
+
+
+def test_a_file_filled_up_to_its_block_is_whole() -> None:
+    """With zeros or the end-of-file sign of old systems."""
+    body = FILES["camt"]
+    whole = attempt(body)
+    assert whole is not None
+    for fill in (b"\x1a", b"\0" * 400, b"\r\n\x1a\0"):
+        found = attempt(body + fill)
+        assert found is not None
+        assert amounts(found) == amounts(whole)
+    assert attempt(body + fill + b"<") is None
+    assert attempt(body.decode().encode("utf-16")) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FILES["camt"].replace(b"7.00", b"7" * 1_000_000),
+        FILES["camt"].replace(b"<Id>S-1</Id>", b"<Id>" + b"S" * 1_000_000 + b"</Id>").replace(b">7.00<", b">7.0.0<"),
+        FILES["mt940"].replace(b"EUR", b"EUR" + b"9" * 1_000_000, 1),
+    ],
+)
+def test_what_stands_in_place_of_a_field_does_not_fill_the_evidence(body: bytes) -> None:
+    """A megabyte in an amount's place is told by its beginning."""
+    with pytest.raises(DataError) as refused:
+        read_file(body, OWNERS, received=RECEIVED)
+    assert len(refused.value.detail) < 2_000
+    assert len(str(refused.value.evidence)) < 4_000
