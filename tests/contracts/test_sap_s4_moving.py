@@ -133,3 +133,17 @@ def test_an_empty_first_answer_claims_nothing(hosts: list[Moving]) -> None:
     host.fill(5, LONG_AGO)
     read(host, cursor, store, later=60)
     assert held(store) == there(host)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("heeds", [True, False])
+@pytest.mark.parametrize("pages", ["links", "counts", "silent", "whole"])
+def test_few_records_cost_few_calls(pages: Any, heeds: bool, count: int, hosts: list[Moving]) -> None:
+    """None, one or two orders, on any host: read, and not asked for over and over."""
+    host = Moving(pages=pages, heeds=heeds, moves=0)
+    hosts.append(host)
+    host.fill(count, LONG_AGO)
+    store = Store()
+    read(host, None, store)
+    assert held(store) == there(host)
+    assert host.listings <= 8

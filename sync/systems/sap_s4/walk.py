@@ -156,9 +156,7 @@ class Walk:
         """Whether the host shows that it does not heed what it is asked: the same page for another condition, records out of order, or
         fewer left than there must be.
         """
-        if again and (len(got.split.records) > 1 or got.count is not None or got.following is not None):
-            return True
-        if self.query.grows and got.count is not None and got.count < self._due:
+        if again or (self.query.grows and got.count is not None and got.count < self._due):
             return True
         return not in_order(got.split, self.query.order[0], self._after)
 
