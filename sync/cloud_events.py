@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from sync.strict_json import loads
 
-ID_MAX = 400
+ORIGIN_MAX = 400
 REQUIRED = ("id", "source", "specversion", "type")
 
 
@@ -29,11 +29,14 @@ class Event:
     @property
     def unique(self) -> str:
         """What tells it from every other event: its source and its id."""
-        return f"{self.source}|{self.id}"[:ID_MAX]
+        return f"{self.source}|{self.id}"
 
 
 def events(headers: Mapping[str, str], body: bytes) -> Sequence[Event]:
-    """The events of a request; `headers` have lower-case names. Raises ValueError when it holds none, or one that is no event."""
+    """The events of a request; `headers` have lower-case names. What is no event among several is passed over, so that its neighbours count.
+
+    Raises ValueError when there is none.
+    """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if "ce-id" in headers or "ce-type" in headers:
         attributes = {name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")}
@@ -42,7 +45,16 @@ def events(headers: Mapping[str, str], body: bytes) -> Sequence[Event]:
     found = document if isinstance(document, list) else [document]
     if not found and kind != "application/cloudevents-batch+json":
         raise ValueError("there is no event in the body")
-    return [_event(one) for one in found]
+    sound: list[Event] = []
+    wrong: ValueError | None = None
+    for one in found:
+        try:
+            sound.append(_event(one))
+        except ValueError as error:
+            wrong = error
+    if wrong is not None and not sound:
+        raise wrong
+    return sound
 
 
 def _event(document: Any) -> Event:
@@ -68,7 +80,7 @@ def consent(headers: Mapping[str, str], origins: Sequence[str]) -> Mapping[str, 
     callback address that the sender offers is never called.
     """
     origin = headers.get("webhook-request-origin", "").strip()
-    if not origin or len(origin) > ID_MAX or not origin.isprintable():
+    if not origin or len(origin) > ORIGIN_MAX or not origin.isprintable():
         return None
     if origins and not any(fnmatchcase(origin.lower(), allowed.lower()) for allowed in origins):
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -114,14 +114,34 @@ class SignedDoor:
 def event_id(scheme: Scheme, headers: Mapping[str, str], body: bytes) -> str:
     """The sender's own id of the event (header, or CloudEvents `source` and `id`), else the digest of the body."""
     if scheme.event_id_header and (given := headers.get(scheme.event_id_header.lower())):
-        return given[:200]
+        return given
     try:
         document = loads(body)
     except ValueError:
         document = None
     if isinstance(document, Mapping) and document.get("id") and document.get("specversion"):
-        return f"{document.get('source', '')}|{document['id']}"[:400]
+        return f"{document.get('source', '')}|{document['id']}"
     return digest_id(body)
+
+
+ID_MAX = 400
+
+
+def storable(notice: Notice) -> Notice:
+    """The notice as the database can hold it: an id that is too long or has letters that no text may have ends in its digest, so that two are
+    never taken for one; a key with such letters names no record, and its stream is asked for whatever has changed.
+    """
+    given = notice.event_id
+    if len(given) > ID_MAX or not _clean(given):
+        digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+        begin = "".join(letter for letter in given[: ID_MAX - 72] if _clean(letter))
+        given = f"{begin}#{digest}"
+    hints = tuple(replace(hint, keys=tuple(key for key in hint.keys if _clean(key))) for hint in notice.hints)
+    return Notice(given, hints)
+
+
+def _clean(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def digest_id(body: bytes) -> str:

@@ -16,7 +16,7 @@ from db.engine import Writing
 from db.schema.process import webhook
 from sync import hints, landing, queue
 from sync.connections import ConfigError, Connection
-from sync.doors import Door, Redacting
+from sync.doors import Door, Redacting, storable
 from sync.ports import Page
 
 STREAM = "webhooks"
@@ -49,7 +49,7 @@ def accept(conn: Writing, connection: Connection, door: Door, headers: Mapping[s
     ValueError when the body is none of this system's.
     """
     kept = door.kept(headers, body) if isinstance(door, Redacting) else body
-    notices = {notice.event_id: notice for notice in door.notices(headers, body)}
+    notices = {notice.event_id: notice for notice in map(storable, door.notices(headers, body))}
     fresh: dict[str, int] = {}
     for event_id in sorted(notices):
         inserted = conn.execute(

@@ -146,3 +146,32 @@ def test_an_outbound_message_of_another_org_leaves_nothing(house: ApiHouse) -> N
     requests = [outbound("00001", org="00D5g000009zzzz"), {**outbound("00001"), "url": "/webhooks/crm"}]
     assert [answer.status_code for answer in house.ask_all(requests)] == [401, 401]
     assert stored(house) == (0, 0, 0)
+
+
+def test_a_notification_that_says_nothing_keeps_its_neighbours(house: ApiHouse) -> None:
+    """One without Id, one without sObject, one sound: all acknowledged; the sound one's record is named, for the others all is asked for."""
+    with writing(house.engine) as conn:
+        conn.execute(sa.text("insert into process.stream (connection, stream, region) values ('org', 'opportunities', 'EMEA')"))
+    request = outbound("00001")
+    odd = b"<Notification><Id>00009</Id></Notification><Notification><sObject/></Notification></notifications>"
+    answer = house.ask_all([request | {"content": request["content"].replace(b"</notifications>", odd)}])[0]
+    assert (answer.status_code, "<Ack>true</Ack>" in answer.text) == (200, True)
+    assert house.count("process.webhook") == 3
+    with house.engine.connect() as conn:
+        assert conn.scalars(sa.text("select keys[1] from process.hint")).all() == ["0065g0000000001AAA"]
+    twice = request["content"].replace(b"<SessionId>", b"<SessionId/><SessionId><![CDATA[x]]>")
+    assert house.ask_all([request | {"content": twice}])[0].status_code == 400  # a session that can't be taken out is not kept
+
+
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])
+def test_letters_that_no_database_holds_do_no_harm(house: ApiHouse, odd: str) -> None:
+    """An event id, or a record's, with a NUL or half a letter: accepted once, its stream is asked for; two long ids are two events."""
+    with writing(house.engine) as conn:
+        conn.execute(sa.text("insert into process.stream (connection, stream, region) values ('crm', 'opportunities', 'EMEA')"))
+    change = '{"payload": {"ChangeEventHeader": {"entityName": "Opportunity", "recordIds": ["0065g00000AbcDe"], "transactionKey": "%s"}}}'
+    bodies = [(change % key).encode() for key in (f"k{odd}", "x" * 500 + "a", "x" * 500 + "b")]
+    for duplicate in (False, True):
+        answers = [house.ask_all([signed(body, event=None)])[0] for body in bodies]
+        assert [(answer.status_code, answer.json()["duplicate"]) for answer in answers] == [(202, duplicate)] * 3
+    assert house.count("process.webhook") == 3
+    assert house.count("process.hint") == 3

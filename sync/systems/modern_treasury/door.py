@@ -43,7 +43,7 @@ class ModernTreasuryDoor:
             raise ValueError("the body is no event: expected an object with event and data")  # noqa: TRY004  (the door's word for it)
         data = said.get("data")
         event_id = (headers.get("x-webhook-id") or "").strip() or str(said.get("id") or "") or digest_id(body)
-        return (Notice(event_id[:200], _hints(headers, data if isinstance(data, Mapping) else {})),)
+        return (Notice(event_id, _hints(headers, data if isinstance(data, Mapping) else {})),)
 
     def reply(self) -> Reply:
         """200: any 2xx within five seconds counts as delivered."""

@@ -75,7 +75,7 @@ def _key(header: Mapping[str, Any], entity: str, record: str) -> str:
     if not transaction:
         digest = hashlib.sha256(msgspec.json.encode(header, order="deterministic", enc_hook=str)).hexdigest()[:32]
         return f"cdc:{entity}:{record}:{digest}"
-    return f"cdc:{entity}:{record}:{transaction}:{_plain(header.get('sequenceNumber'))}"[:400]
+    return f"cdc:{entity}:{full_id(record) or record}:{transaction}:{_plain(header.get('sequenceNumber'))}"
 
 
 def _ours(header: Mapping[str, Any], client_name: str) -> bool:

@@ -56,7 +56,7 @@ class SalesforceDoor:
         self._soap = outbound.is_soap(headers.get("content-type", ""), body)
         if self._soap:
             return [
-                Notice(f"om:{each.id}"[:400], self._hints(each.object, each.record, known=each.record is not None))
+                Notice(f"om:{each.id}", self._hints(each.object, each.record, known=each.record is not None))
                 for each in outbound.read(body).notifications
             ]
         try:
@@ -78,6 +78,8 @@ class SalesforceDoor:
 
     def _hints(self, name: str, record: str | None, *, known: bool) -> tuple[Hint, ...]:
         """What to read again: the record, or all of the object where the sender lost count; nothing of an object that we don't read."""
+        if not name:
+            return (Hint(),)  # it does not say what it is about: whatever has changed is asked for
         stream = self._streams.get(name)
         if stream is None:
             return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ _SESSION = re.compile(rb"(<(?:[A-Za-z_][\w.-]*:)?SessionId\b[^>]*>)[^<]*(</)")
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One record that changed: the notification's own id, the object's API name, and the record's 18-character id."""
+    """One record that changed: the notification's own id, the object's API name (empty: it names none), and the record's 18-character id."""
 
     id: str
     object: str
@@ -54,20 +55,22 @@ def read(body: bytes) -> Message:
     found = []
     for element in notifications.findall(f"{_OUT}Notification"):
         own, record = _text(element, "Id"), element.find(f"{_OUT}sObject")
-        if own is None or record is None:
-            raise ValueError("a Notification has no Id or no sObject")
-        kind = (record.get(_TYPE) or "").rpartition(":")[2]
-        ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"]
+        if own is None:  # told apart by what it says, so that its neighbours count all the same
+            own = "sha256:" + hashlib.sha256(ElementTree.tostring(element)).hexdigest()
+        kind = (record.get(_TYPE) or "").rpartition(":")[2] if record is not None else ""
+        ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"] if record is not None else []
         found.append(Notification(own, kind, full_id((ids[0] or "").strip()) if ids else None))
     if not found:
         raise ValueError("the message holds no Notification")
+    if all(not each.object or each.id.startswith("sha256:") for each in found):
+        raise ValueError("no Notification has an Id and an sObject")
     return Message(organization, found)
 
 
 def without_session(body: bytes) -> bytes:
     """The body without the session of the user who caused the message. Raises ValueError when it can't be taken out."""
     kept = _SESSION.sub(rb"\1\2", body)
-    if _text(_notifications(kept), "SessionId"):
+    if any("".join(one.itertext()).strip() for one in _notifications(kept).iter(f"{_OUT}SessionId")):
         raise ValueError("the message holds a session that can't be taken out: switch off Send Session ID")
     return kept
 
