@@ -5,7 +5,7 @@ Places are said by values, never by numbers: a record that changes meanwhile mov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -122,30 +122,25 @@ def _document(record: Record) -> Place | None:
 
 
 def _values(split: Split, fields: tuple[str, ...]) -> list[Values]:
-    """Of each record the texts of some of its members; None for one that is none, and for all of a record that can't be read."""
+    """Of each record the texts of some of its members; None for one that is not there, and for all where one is no text."""
     records = split.records
     decoder, single = _decoders(fields)
     try:
         array = records.array if isinstance(records, Records) else b"[" + b",".join(map(bytes, records)) + b"]"
-        held: Sequence[Any] = decoder.decode(array)
+        return list(map(msgspec.structs.astuple, decoder.decode(array)))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        held = [_one(single, bytes(record)) for record in records]
-    return [tuple(value if isinstance(value := getattr(row, name, None), str) else None for name in _names(fields)) for row in held]
+        return [_one(single, bytes(record), len(fields)) for record in records]
 
 
-def _one(decoder: msgspec.json.Decoder[Any], record: bytes) -> Any:
+def _one(decoder: msgspec.json.Decoder[Any], record: bytes, width: int) -> Values:
     try:
-        return decoder.decode(record)
+        return msgspec.structs.astuple(decoder.decode(record))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _names(fields: Sequence[str]) -> list[str]:
-    return [f"f{number}" for number in range(len(fields))]
+        return (None,) * width
 
 
 @lru_cache(maxsize=64)
 def _decoders(fields: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
-    names = _names(fields)
-    kind = msgspec.defstruct("Keys", [(name, Any, None) for name in names], rename=dict(zip(names, fields, strict=True)))
+    names = [f"f{number}" for number in range(len(fields))]
+    kind = msgspec.defstruct("Keys", [(name, str | None, None) for name in names], rename=dict(zip(names, fields, strict=True)))
     return msgspec.json.Decoder(list[kind]), msgspec.json.Decoder(kind)  # type: ignore[valid-type]
