@@ -19,7 +19,7 @@ def resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise Unresolved("the name can't be resolved") from error
+        raise Unresolved(f"the name {host} can't be resolved") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -364,7 +364,10 @@ def _origin(connection: Connection, url: str) -> tuple[str, str, int]:
     except ValueError as error:
         raise ConfigError(f"connection {connection.name}: {error}; write it as https://host") from None
     if origin[0] != "https" and not (origin[0] == "http" and connection.allow_private_addresses):
-        raise ConfigError(f"connection {connection.name}: https is needed; plain http only with allow_private_addresses, inside the house")
+        raise ConfigError(
+            f"connection {connection.name}: https is needed; plain http only inside the house, with allow_private_addresses = true beside"
+            " `system` (not among the options)"
+        )
     return origin
 
 
