@@ -78,6 +78,10 @@ class Tenant:
         """Account code -> how the tenant refuses its balances."""
         self.order = "updateDateTime"
         """What cash flows are sorted by, whatever is asked for; empty: as they were put."""
+        self.by_id = False
+        """Whether balances are asked for by the accounts' own ids only."""
+        self.plain_balances = False
+        """Whether cash balances leave their account to the address."""
         self.says_total = True
         self.twice = False
         """Whether every page holds its first record twice, beyond its limit and uncounted."""
@@ -113,6 +117,10 @@ class Tenant:
             return self._listing(self.transfers, asked)
         if path.startswith("process-templates/"):
             return self.tasks.answer(path.removeprefix("process-templates/"), asked)
+        if "-balances/" in path:
+            if self.by_id and not path.split("/")[2].startswith("u-"):
+                return reply_json({"error": {"code": "NotFound", "message": "no such account"}}, 404)
+            path = path.replace("/u-", "/")
         if path.startswith("bank-balances/") and unquote(path.split("/")[2]) not in self.refused:
             return self._bank_balance(unquote(path.split("/")[2]), asked)
         if path == "accounts":
@@ -131,6 +139,8 @@ class Tenant:
             for day, amount in self.balances.get(code, ())
             if start <= day <= end
         ]
+        if self.plain_balances:
+            return reply_json({"cashBalance": [{name: row[name] for name in row if name != "account"} for row in rows]})
         return reply_json({"account": {"code": code}, "cashBalance": rows})
 
     def _bank_balance(self, code: str, asked: Asked) -> Reply:

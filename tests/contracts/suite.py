@@ -39,6 +39,8 @@ ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_a
 class AdapterCase(ABC):
     """One stream of one adapter on a little world of its own."""
 
+    system: ClassVar[str]
+    """The adapter's name in the registry."""
     stream: ClassVar[str]
     entity: ClassVar[str]
     """The entity whose rows the suite looks at; the stream may feed others too."""

@@ -42,6 +42,8 @@ class Statement:
 class Drop(AdapterCase):
     """A folder into which files of at most two statements are dropped whenever the source is opened."""
 
+    system = "bank_files"
+
     stream = "statements"
     entity = "bank_transaction"
     value_column = "amount"

@@ -101,6 +101,7 @@ class Rates(AdapterCase):
     """A record is a currency's rate of one day, always the same one of its key."""
 
     entity, value_column = "fx_rate", "units_per_eur"
+    system = "ecb"
 
     def __init__(self) -> None:
         self.files = Files()

@@ -72,6 +72,8 @@ NAMES = "NUMMER;KUNDE;DATUM;BETRAG;GEAENDERT"
 class Drop(AdapterCase):
     """A folder into which files of at most three lines are dropped whenever the source is opened."""
 
+    system = "flat_files"
+
     stream = "items"
     entity = "invoice"
     value_column = "gross"

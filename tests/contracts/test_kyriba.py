@@ -21,6 +21,8 @@ from tests.contracts.suite_store import Store, pages_of, pull
 class TenantCase(AdapterCase):
     """A stream of a scripted tenant."""
 
+    system = "kyriba"
+
     def __init__(self) -> None:
         self.tenant = Tenant()
 
@@ -310,6 +312,35 @@ def test_an_api_that_is_refused_is_an_error(case_of: type[TenantCase], refusal: 
             pull(source, case.stream, None, store, now=case.now)
         source.close()
         assert store.rejects == []
+
+
+@pytest.mark.parametrize("case_of", [Balances, BankBalances])
+def test_a_tenant_that_knows_accounts_by_id_only_is_asked_by_it(case_of: type[TenantCase]) -> None:
+    """The code is tried once; what the tenant takes is kept to, and the balances are the account's, by its code."""
+    with case_of() as case:
+        case.tenant.by_id = True
+        for n in (1, 2, 3):
+            case.put(f"k{n}", n, case.now - timedelta(days=1))
+        source, store = case.source(), Store()
+        pull(source, case.stream, None, store, now=case.now)
+        source.close()
+        assert {row["account"] for row in store.live("bank_balance").values()} == {"k1", "k2", "k3"}
+        asked = [each.path.split("/")[-2] for each in case.tenant.server.asked if "-balances/" in each.path]
+        assert asked[:2] == ["k1", "u-k1"]
+        if case_of is Balances:
+            assert asked == ["k1", "u-k1", "u-k2", "u-k3"]
+        assert store.rejects == []
+
+
+def test_cash_balances_that_name_no_account_are_those_of_the_asked_one() -> None:
+    """The address says whose they are."""
+    with Balances() as case:
+        case.tenant.plain_balances = True
+        case.put("k1", 5, case.now - timedelta(days=1))
+        source, store = case.source(), Store()
+        pull(source, "balances", None, store, now=case.now)
+        source.close()
+        assert {row["account"] for row in store.live("bank_balance").values()} == {"k1"}
 
 
 def test_balances_are_asked_for_in_windows_of_31_days() -> None:

@@ -176,6 +176,35 @@ def test_a_task_that_ended_badly_is_an_exception_with_its_log(case: Statements, 
     assert (worths(store), refused) == ({"k1": 101}, [])
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'"%s"', "application/json"),
+        (b"%s", "text/plain"),
+        (b'[{"taskId": "t", "status": "%s"}]', "application/json"),
+        (b'{"taskStatus": "%s"}', "application/json"),
+    ],
+)
+def test_a_status_is_understood_however_it_is_told(case: Statements, body: bytes, kind: str) -> None:
+    """Which words a status has is known, not what stands around them."""
+    case.put("k1", 101, NOW - DAY)
+    words = iter(("Pending", "In progress", "IN_PROGRESS", "Cancelling", "Complete"))
+    case.tenant.server.between = lambda asked, answer: (
+        Reply(body % next(words).encode(), content_type=kind) if asked.path.endswith("/status") else answer()
+    )
+    store, refused, _ = read_all(case, None)
+    assert (worths(store), refused) == ({"k1": 101}, [])
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b"[]", b"<html>Log on</html>", b"Done and dusted", b"\xff"])
+def test_a_status_that_is_none_is_an_outage(case: Statements, body: bytes) -> None:
+    """Nothing is decided by it: the task stays."""
+    _, cursor = steps(case, None)
+    case.tenant.server.between = lambda asked, answer: Reply(body) if asked.path.endswith("/status") else answer()
+    with pytest.raises(TransientError, match="no status of a task"):
+        steps(case, cursor)
+
+
 def test_a_warning_delivers(case: Statements) -> None:
     """A task that ended with a warning has done its work."""
     case.put("k1", 101, NOW - DAY)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sync.connections import ConfigError, Connection, Landscape, LegalEntity
-from sync.errors import TransientError, UnknownOutcome
+from sync.errors import PermanentError, TransientError, UnknownOutcome
 from sync.ports import Cursor, Mapped, Order, Page, Source
 from sync.systems.modern_treasury import make_source, make_target
 from sync.systems.modern_treasury.source import ModernTreasurySource
@@ -142,6 +142,7 @@ def _passes(row: dict[str, Any], query: Any) -> bool:
 
 
 class _Case(AdapterCase):
+    system = "modern_treasury"
     path = ""
 
     def __init__(self) -> None:
@@ -519,6 +520,37 @@ def test_a_record_that_was_named_is_read_again_or_found_gone(organisation: Organ
     balances = [source.map("balances", page).frames["bank_balance"].height for page in source.reread("balances", [ACCOUNT], now=NOW)]
     source.close()
     assert sum(balances) == 1
+
+
+def _forbidding(organisation: Organisation, *accounts: str) -> None:
+    """From now on the reports of these accounts are refused."""
+    fresh = organisation._fresh
+
+    def forbidding(path: str, asked: Asked) -> Reply:
+        if path.endswith("/balance_reports") and path.split("/")[1] in accounts:
+            return reply_json({"errors": {"code": "forbidden", "message": "not this account", "parameter": ""}}, 403)
+        return fresh(path, asked)
+
+    organisation._fresh = forbidding  # type: ignore[method-assign]
+
+
+def test_an_account_whose_reports_are_refused_costs_only_itself(organisation: Organisation) -> None:
+    """403 is an answer of the contract: one exception for the account, the other's balances land, the cursor moves."""
+    others = [f"11111111-0000-0000-0000-00000000000{n}" for n in (0, 2)]
+    for key in (ACCOUNT, *others):
+        organisation.put("internal_accounts", account(key))
+    organisation.put(f"internal_accounts/{ACCOUNT}/balance_reports", report("r1", 100, NOW.date(), NOW))
+    _forbidding(organisation, *others)
+    source, store = make_source(organisation.connection(), LANDSCAPE), Store()
+    done = pull(source, "balances", None, store, now=NOW)
+    assert len(store.live("bank_balance")) == 1
+    assert [(reject["cause"], reject["source_key"]) for reject in store.rejects] == [("source_permanent", key) for key in others]
+    assert "not this account" in store.rejects[0]["message"]
+    assert done.cursor == {"through": str(NOW.date())}
+    _forbidding(organisation, ACCOUNT)
+    with pytest.raises(PermanentError, match="not this account"):
+        pull(source, "balances", None, Store(), now=NOW)
+    source.close()
 
 
 @pytest.mark.parametrize("body", [b"{}", b"null", b'"text"', b"[1,", b"<html/>", b"\xff\xfe", b'{"errors":{"code":"x"}}'])

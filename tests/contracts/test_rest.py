@@ -29,6 +29,7 @@ SECRETS = {"USER": "tidegate", "PASSWORD": "s3cret", "TOKEN": "s3cret", "KEY": "
 
 
 class Invoices(AdapterCase):
+    system = "rest"
     stream, entity, value_column = "invoices", "invoice", "gross"
 
     def __init__(self, paging: str = "cursor", auth: str = "oauth2") -> None:

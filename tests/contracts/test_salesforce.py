@@ -95,6 +95,7 @@ class Org:
 
 
 class _Case(AdapterCase):
+    system = "salesforce"
     name: ClassVar[str]
 
     def __init__(self) -> None:

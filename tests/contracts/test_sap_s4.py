@@ -17,6 +17,8 @@ from tests.contracts.suite import AdapterCase, AdapterSuite
 class S4Case(AdapterCase):
     """One entity set of a scripted host."""
 
+    system = "sap_s4"
+
     entity_set: ClassVar[str]
     key: ClassVar[str]
 

@@ -29,6 +29,7 @@ HOUR = timedelta(hours=1)
 
 
 class Invoices(AdapterCase):
+    system = "tryton"
     stream, entity, value_column = "invoices", "invoice", "gross"
 
     def __init__(self) -> None:

@@ -8,17 +8,21 @@ import pytest
 
 from sync.ports import Source
 from sync.systems.kyriba import make_source as kyriba
+from tests.contracts import test_modern_treasury as treasury
 from tests.contracts.kyriba_tenant import LANDSCAPE as KYRIBA_LANDSCAPE
 from tests.contracts.suite_wire import Wire, WireSuite
-from tests.contracts.test_ecb import Daily
+from tests.contracts.test_ecb import Daily, History
 from tests.contracts.test_kyriba import Accounts, Balances, BankBalances, CashFlows, TenantCase, Transfers
 from tests.contracts.test_kyriba_statements import Statements
-from tests.contracts.test_modern_treasury import ExpectedPayments
 from tests.contracts.test_rest import Invoices as RestInvoices
-from tests.contracts.test_salesforce import Contracts
-from tests.contracts.test_sap_s4 import Orders
-from tests.contracts.test_sap_s4_more import DeliveriesOf, V4Orders
+from tests.contracts.test_salesforce import Accounts as SalesforceAccounts
+from tests.contracts.test_salesforce import Contracts, Opportunities, Quotes
+from tests.contracts.test_salesforce import Orders as SalesforceOrders
+from tests.contracts.test_sap_s4 import Bills, Customers, Items, Limits, Orders
+from tests.contracts.test_sap_s4_more import DeliveriesOf, JournalLines, V4Orders
 from tests.contracts.test_tryton import Invoices
+from tests.contracts.test_tryton_streams import Opportunities as TrytonOpportunities
+from tests.contracts.test_tryton_streams import Parties, Payments, Receipts, Sales
 
 SECRETS = {
     "SF_TEST_ID": "id", "SF_TEST_SECRET": "s3cret", "S4_TEST_USER": "TIDEGATE", "S4_TEST_PASSWORD": "s3cret",
@@ -38,16 +42,16 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestSalesforce(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with Contracts() as case:
+    @pytest.fixture(params=[Contracts, Opportunities, Quotes, SalesforceOrders, SalesforceAccounts])
+    def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
+        with request.param() as case:
             yield Wire(case, case.org.server, refusal=EXPIRED)
 
 
 class TestSapS4(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with Orders() as case:
+    @pytest.fixture(params=[Orders, Bills, Items, Limits, Customers, DeliveriesOf, JournalLines])
+    def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
+        with request.param() as case:
             yield Wire(case, case.host.server, renews=False)
 
 
@@ -55,13 +59,6 @@ class TestSapS4V4(WireSuite):
     @pytest.fixture
     def wire(self) -> Iterator[Wire]:
         with V4Orders() as case:
-            yield Wire(case, case.host.server, renews=False)
-
-
-class TestSapS4Deliveries(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with DeliveriesOf() as case:
             yield Wire(case, case.host.server, renews=False)
 
 
@@ -82,23 +79,24 @@ class TestKyriba(WireSuite):
 
 
 class TestEcb(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with Daily() as case:
+    @pytest.fixture(params=[Daily, History])
+    def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
+        with request.param() as case:
             yield Wire(case, case.files.server, renews=False, one_call=True)
 
 
 class TestTryton(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with Invoices() as case:
+    @pytest.fixture(params=[Invoices, Parties, Sales, Receipts, Payments, TrytonOpportunities])
+    def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
+        with request.param() as case:
             yield Wire(case, case.books.server, is_login=lambda asked: b"common.db.login" in asked.body)
 
 
 class TestModernTreasury(WireSuite):
-    @pytest.fixture
-    def wire(self) -> Iterator[Wire]:
-        with ExpectedPayments() as case:
+    @pytest.fixture(params=[treasury.Accounts, treasury.Balances, treasury.Transactions, treasury.ExpectedPayments, treasury.PaymentOrders,
+                            treasury.IncomingPayments])  # fmt: skip
+    def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
+        with request.param() as case:
             yield Wire(
                 case, case.organisation.server, renews=False, refusal=b'{"errors":{"code":"invalid_key","message":"no","parameter":null}}'
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sync.connections import Connection, Landscape, LegalEntity
@@ -136,4 +137,7 @@ def _moment(value: Any) -> Any:
             int(value[part]) for part in ("year", "month", "day", "hour", "minute", "second", "microsecond")
         )
         return datetime(year, month, number, hour, minute, second, micro, tzinfo=UTC)
+    if isinstance(value, dict) and value.get("__class__") == "Decimal":
+        text = value["decimal"]
+        return Decimal(text if text.replace(".", "").isdigit() else "Infinity")
     return value

@@ -359,6 +359,8 @@ def test_the_books_arrive_in_our_own_database(tryton: House, engine: sa.Engine) 
 class Deals(AdapterCase):
     """Opportunities in the real ERP; only their stamps are set behind its back."""
 
+    system = "tryton"
+
     stream, entity, value_column = "opportunities", "opportunity", "amount"
 
     def __init__(self, tryton: House, rpc: Rpc, sql_url: str) -> None:

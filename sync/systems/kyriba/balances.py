@@ -13,13 +13,45 @@ from sync.ports import Cursor, Page
 from sync.systems.kyriba.answers import explain
 from sync.systems.kyriba.listings import Listings, page_of
 from sync.systems.kyriba.settings import BalanceType
-from sync.systems.kyriba.wire import BALANCE_HEADER, REFUSED_HEADER, bank_balance_account, records_of, windows
+from sync.systems.kyriba.wire import ACCOUNT_HEADER, BALANCE_HEADER, REFUSED_HEADER, bank_balance_account, records_of, windows
 from sync.wire_frames import decode
 
 CASH = {"dateType": "VALUE", "actual": "true", "intraday": "true", "confirmedForecasts": "false", "estimatedForecasts": "false"}
 """What counts as cash: what has happened. What is planned comes as cash flows."""
 FORBIDDEN, ABSENT = 403, 404
 REFUSALS = (FORBIDDEN, ABSENT)
+
+
+class Accounts:
+    """The accounts of one pull, and by which of their names the tenant takes questions for their balances: the code, or its own id. It may
+    take either or one only: where the code is not found, the id is tried, until one of them has been answered.
+    """
+
+    def __init__(self, tenant: Listings) -> None:
+        self._tenant = tenant
+        self._ids = tenant.accounts()
+        self._by_id: bool | None = None
+        self.connection = tenant.connection.name
+        self.companies = {code: account.company for code, account in self._ids.items()}
+
+    def ask(self, what: str, code: str, params: Mapping[str, str]) -> Answer:
+        """The balances of an account, or a refusal in the API's own words; any other 403 or 404 says that there is no such API here, and is
+        an error.
+        """
+        own = self._ids[code].uuid
+        answer = self._named(what, own if self._by_id and own else code, params)
+        if answer.status == ABSENT and self._by_id is None and own and own != code:
+            other = self._named(what, own, params)
+            if other.status != ABSENT:
+                answer, self._by_id = other, True
+        elif answer.status < 300 and self._by_id is None:
+            self._by_id = False
+        if answer.status in REFUSALS and explain(answer) is None:
+            raise error_of(answer, now=wall_clock())
+        return answer
+
+    def _named(self, what: str, name: str, params: Mapping[str, str]) -> Answer:
+        return self._tenant.session.get(f"v1/{what}/accounts/{quote(name, safe='')}/balances", params, accept=REFUSALS)
 
 
 class Refused:
@@ -64,7 +96,8 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     An answer of the newest window that is the same as last time brings no page, so that asking often costs little. An account that the
     tenant refuses costs only itself: its refusal is a page, and becomes an exception.
     """
-    companies = tenant.companies()
+    accounts = Accounts(tenant)
+    companies = accounts.companies
     page = page_of(companies, now)
     today = now.astimezone(UTC).date()
     known = dict((cursor or {}).get("seen") or {})
@@ -72,7 +105,7 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
         seen: dict[str, str] = {}
         refused = Refused(tenant, REFUSALS)
         for place, code in enumerate(sorted(companies), start=1):
-            answer = _window(tenant, code, start, end)
+            answer = _window(accounts, code, start, end)
             yield from refused.judge(answer)
             seen[code] = _digest(f"{start} {end}", answer)
             whole = place == len(companies)
@@ -80,7 +113,8 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
                 continue
             moved = {"through": end.isoformat(), "seen": seen} if whole else None
             until = now if whole and end == today else None
-            given = page(answer, f"balances {code} {start} to {end}", moved, complete_until=until, **_beside(answer, code))
+            beside = {ACCOUNT_HEADER: code, **_beside(answer, code)}
+            given = page(answer, f"balances {code} {start} to {end}", moved, complete_until=until, **beside)
             yield from refused.hold(given)
         refused.end()
 
@@ -89,7 +123,8 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     """What the banks say of every account: the closed days' end, oldest first, then today's standing. One call for each, so that only
     the last days are read again; an answer that is the same as last time brings no page.
     """
-    companies = tenant.companies()
+    accounts = Accounts(tenant)
+    companies = accounts.companies
     page = page_of(companies, now)
     today = now.astimezone(UTC).date()
     known = dict((cursor or {}).get("seen") or {})
@@ -99,7 +134,7 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     seen: dict[str, str] = {name: digest for name, digest in known.items() if name.split(" ")[0] >= keep}
     refused = Refused(tenant, (FORBIDDEN,))
     for place, (day, kind, code) in enumerate(questions, start=1):
-        answer = _bank_balance(tenant, code, day, kind)
+        answer = _bank_balance(accounts, code, day, kind)
         yield from refused.judge(answer)
         name, last = f"{day} {kind} {code}", place == len(questions)
         digest = _digest(name, answer)
@@ -120,40 +155,31 @@ def _questions(tenant: Listings, first: date, today: date, codes: list[str]) -> 
     return closed + ([(today, "INTRADAY", code) for code in codes] if "INTRADAY" in kinds else [])
 
 
-def _bank_balance(tenant: Listings, code: str, day: date, kind: BalanceType) -> Answer:
+def _bank_balance(accounts: Accounts, code: str, day: date, kind: BalanceType) -> Answer:
     """One answer; 404 where the bank has said nothing of that day."""
-    answer = _asked(tenant, f"v1/bank-balances/accounts/{quote(code, safe='')}/balances", {"date": day.isoformat(), "type": kind})
+    answer = accounts.ask("bank-balances", code, {"date": day.isoformat(), "type": kind})
     if answer.status in REFUSALS:
         return answer
     try:
         account = bank_balance_account(answer.body)
     except DataError as error:
-        raise TransientError(f"{answer.place}: {error.detail}", connection=tenant.connection.name) from error
+        raise TransientError(f"{answer.place}: {error.detail}", connection=accounts.connection) from error
     if account not in (code, None):
-        raise TransientError(f"{answer.place}: the answer is about another account", connection=tenant.connection.name)
+        raise TransientError(f"{answer.place}: the answer is about another account", connection=accounts.connection)
     return answer
 
 
-def _window(tenant: Listings, code: str, start: date, end: date) -> Answer:
-    params = {"startDate": str(start), "endDate": str(end), **CASH}
-    answer = _asked(tenant, f"v1/cash-balances/accounts/{quote(code, safe='')}/balances", params)
+def _window(accounts: Accounts, code: str, start: date, end: date) -> Answer:
+    answer = accounts.ask("cash-balances", code, {"startDate": str(start), "endDate": str(end), **CASH})
     if answer.status in REFUSALS:
         return answer
     try:
         rows = decode(records_of(answer.body, "cashBalance").records)
     except DataError as error:
-        raise TransientError(f"{answer.place}: {error.detail}", connection=tenant.connection.name) from error
-    accounts = {row["account"].get("code") for row in rows.sound if isinstance(row.get("account"), dict)}
-    if accounts - {code, None}:  # it would hide the asked account's balances for good
-        raise TransientError(f"{answer.place}: the answer is about another account", connection=tenant.connection.name)
-    return answer
-
-
-def _asked(tenant: Listings, path: str, params: Mapping[str, str]) -> Answer:
-    """An answer, or a refusal in the API's own words; any other 403 or 404 says that there is no such API here, and is an error."""
-    answer = tenant.session.get(path, params, accept=REFUSALS)
-    if answer.status in REFUSALS and explain(answer) is None:
-        raise error_of(answer, now=wall_clock())
+        raise TransientError(f"{answer.place}: {error.detail}", connection=accounts.connection) from error
+    named = {row["account"].get("code") for row in rows.sound if isinstance(row.get("account"), dict)}
+    if named - {code, None}:  # it would hide the asked account's balances for good
+        raise TransientError(f"{answer.place}: the answer is about another account", connection=accounts.connection)
     return answer
 
 

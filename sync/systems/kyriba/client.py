@@ -81,9 +81,9 @@ class Session:
         until = float("inf") if seconds is None else self._steady() + max(seconds - LEEWAY_SECONDS, 0.0)
         return Token(SecretStr(value), seconds, until, answer.headers)
 
-    def get(self, path: str, params: Mapping[str, str] | None = None, *, accept: Sequence[int] = ()) -> Answer:
+    def get(self, path: str, params: Mapping[str, str] | None = None, *, accept: Sequence[int] = (), expect: Expect = "json") -> Answer:
         """Reads a path below the API's root; `accept` names error statuses that are an answer all the same."""
-        return self._request("GET", path, params=params, accept=accept)
+        return self._request("GET", path, params=params, accept=accept, expect=expect)
 
     def post(self, path: str, body: bytes) -> Answer:
         """A write; UnknownOutcome when it left and no answer came."""

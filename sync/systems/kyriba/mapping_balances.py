@@ -12,7 +12,7 @@ from sync.canonical.contracts import BankBalance
 from sync.ports import REJECT_SCHEMA, Mapped, Page, no_rejects
 from sync.systems.kyriba.columns import asked, companies, entity, finish, region
 from sync.systems.kyriba.settings import Settings
-from sync.systems.kyriba.wire import BALANCE_HEADER, REFUSED_HEADER
+from sync.systems.kyriba.wire import ACCOUNT_HEADER, BALANCE_HEADER, REFUSED_HEADER
 from sync.wire_frames import (
     Rows,
     Rule,
@@ -64,7 +64,7 @@ def cash_balances(rows: Rows, page: Page, settings: Settings) -> Mapped:
     when = asked(page)
     kind = pl.when(pl.col("as_of_date") < when.date()).then(pl.lit("closing_booked")).otherwise(pl.lit("intraday"))
     frame = text_frame(rows, _CASH).with_columns(
-        account=blank_to_null("code"),
+        account=pl.coalesce(blank_to_null("code"), pl.lit(page.headers.get(ACCOUNT_HEADER), pl.String)),
         day=pl.coalesce(*(blank_to_null(name) for name in ("day_plain", "day_nested", "day_balance"))),
         currency=pl.coalesce(blank_to_null("currency_code"), blank_to_null("currency_nested")),
     )

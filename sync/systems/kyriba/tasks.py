@@ -15,6 +15,7 @@ import msgspec
 
 from sync.errors import DataError, TransientError
 from sync.http import Answer
+from sync.strict_json import NotStrict, loads
 from sync.systems.kyriba.client import ARCHIVE, Session
 
 RUNNING = frozenset({"pending", "in progress", "cancelling"})
@@ -55,11 +56,10 @@ class Tasks:
 
     def status(self, task: str) -> tuple[str, Answer]:
         """Where the task stands, in the tenant's words, lower case, or GONE; TransientError for words that we don't know."""
-        answer = self._session.get(f"v1/process-templates/{quote(task, safe='')}/status", accept=UNKNOWN)
+        answer = self._session.get(f"v1/process-templates/{quote(task, safe='')}/status", accept=UNKNOWN, expect="any")
         if answer.status in UNKNOWN:
             return GONE, answer
-        said = answer.json()
-        words = str(said.get("status") if isinstance(said, dict) else "").strip().lower().replace("_", " ")
+        words = _words(answer)
         if words not in RUNNING | DELIVERED | FAILED:
             raise TransientError(f"{answer.place}: {words or 'no'!r} is no status of a task that is known")
         return words, answer
@@ -72,6 +72,21 @@ class Tasks:
         """What the task has made, as it came; None when it made nothing."""
         answer = self._session.file(f"v1/process-templates/{quote(template, safe='')}/files", {"taskId": task})
         return None if answer.status in (204, 404) or not answer.body.strip() else answer
+
+
+def _words(answer: Answer) -> str:
+    """The status in lower case: a member of the answer or of its first element, or the whole answer as a text, quoted or bare. What the
+    answer looks like is not public.
+    """
+    try:
+        said: Any = loads(answer.body)
+    except NotStrict:
+        said = answer.body[:80].decode("utf-8", "replace")
+    if isinstance(said, list) and said:
+        said = said[0]
+    if isinstance(said, dict):
+        said = said.get("status", said.get("taskStatus"))
+    return " ".join(str(said).replace("_", " ").split()).lower()
 
 
 def unpacked(answer: Answer, name: str) -> Iterator[TaskFile]:

@@ -16,6 +16,8 @@ WINDOW_DAYS = 31
 ACCOUNTS_HEADER = "x-tidegate-accounts"
 ASKED_HEADER = "x-tidegate-asked-at"
 """What the records themselves don't say travels with the page: which company holds each account, and when it was asked."""
+ACCOUNT_HEADER = "x-tidegate-account"
+"""The code of the account whose cash balances a page answers for: they need not name it one by one."""
 BALANCE_HEADER = "x-tidegate-balance"
 """Which balance a bank balance is: its type and the account's code, as they were asked for."""
 REFUSED_HEADER = "x-tidegate-refused"
@@ -24,12 +26,15 @@ REFUSED_HEADER = "x-tidegate-refused"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as the listing shows it: its code, its company's code, its currency, and every number by which a bank may name it."""
+    """An account as the listing shows it: its code, its company's code, its currency, every number by which a bank may name it,
+    and the tenant's own id.
+    """
 
     code: str
     company: str | None
     currency: str | None
     numbers: tuple[str, ...]
+    uuid: str | None = None
 
 
 def code_of(value: Any) -> str | None:
@@ -45,7 +50,7 @@ def account_of(row: Mapping[str, Any]) -> Account | None:
         return None
     given = (row.get(name) for name in ("ibanCode", "banCode", "statementIdentifier", "code"))
     numbers = dict.fromkeys(str(number).replace(" ", "") for number in given if number)
-    return Account(str(code), code_of(row.get("company")), code_of(row.get("currency")), tuple(numbers))
+    return Account(str(code), code_of(row.get("company")), code_of(row.get("currency")), tuple(numbers), code_of(row.get("uuid")))
 
 
 def records_of(body: bytes, member: str) -> Split:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from sync.canonical.contracts import BankBalance
-from sync.ports import Mapped
+from sync.ports import REJECT_SCHEMA, Mapped, Page
 from sync.systems.modern_treasury.envelope import ENVELOPE
 from sync.systems.modern_treasury.settings import Settings
-from sync.systems.modern_treasury.wire import amounts_differ, major_units
+from sync.systems.modern_treasury.wire import REFUSED_HEADER, amounts_differ, major_units
 from sync.wire_frames import (
     ORDINAL,
     Rows,
@@ -89,6 +90,14 @@ def map_balances(rows: Rows, entities: Mapping[str, str | None], settings: Setti
         rejects=all_rejects(broken_rejects(rows, BankBalance.entity), bad),
         fields_seen=fields_seen(rows),
     )
+
+
+def refused_balances(page: Page) -> Mapped:
+    """One reject for the account whose reports are refused."""
+    account, said = page.headers[REFUSED_HEADER], page.body[:1000].decode("utf-8", "replace")
+    reject = {"ordinal": 0, "entity": BankBalance.entity, "source_key": account, "cause": "source_permanent", "field": "internal_account_id",
+              "message": f"the balance reports of account {account} are refused: {said}"[:500], "evidence": json.dumps({"answer": said})}  # fmt: skip
+    return Mapped(1, {}, pl.DataFrame([reject], schema=REJECT_SCHEMA))
 
 
 def _balances(ordinal: int, report: Mapping[str, Any]) -> list[dict[str, Any]]:

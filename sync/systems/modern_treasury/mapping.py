@@ -11,7 +11,7 @@ import polars as pl
 from sync.canonical.contracts import BankAccount, BankTransaction, ForecastItem, OutgoingPayment, Payment
 from sync.errors import DataError
 from sync.ports import GONE_SCHEMA, Mapped, Page, no_rejects
-from sync.systems.modern_treasury.balances import map_balances
+from sync.systems.modern_treasury.balances import map_balances, refused_balances
 from sync.systems.modern_treasury.envelope import STAMPS, entities_of, finish, known_direction, money_rules, stamp_rules, stamped
 from sync.systems.modern_treasury.payments import map_incoming, map_orders
 from sync.systems.modern_treasury.settings import ACCOUNT_NAMES, Settings
@@ -19,6 +19,7 @@ from sync.systems.modern_treasury.wire import (
     ASKED_HEADER,
     GONE_HEADER,
     REFERENCE_FIELD,
+    REFUSED_HEADER,
     amounts_differ,
     major_units,
     records,
@@ -66,6 +67,8 @@ def map_page(stream: str, page: Page, settings: Settings) -> Mapped:
     """A page of a stream. Raises DataError when it is none."""
     if GONE_HEADER in page.headers:
         return _gone(stream, page)
+    if REFUSED_HEADER in page.headers:
+        return refused_balances(page)
     rows = records(page.body)
     if stream == "balances":
         return map_balances(rows, entities_of(page), settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from sync.systems.modern_treasury.lists import LISTS, walk
 from sync.systems.modern_treasury.mapping import map_page
 from sync.systems.modern_treasury.probe import probe
 from sync.systems.modern_treasury.settings import Settings
-from sync.systems.modern_treasury.wire import GONE_HEADER, context
+from sync.systems.modern_treasury.wire import GONE_HEADER, REFUSED_HEADER, context
 
 STREAMS = (
     Stream("accounts", (BankAccount.entity,), Capabilities(incremental=False, snapshot=True, hints=True, deletes=True)),
@@ -109,20 +110,34 @@ class ModernTreasurySource:
     def _balances(self, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
         """Reports carry no filter by change: the last days are asked for one by one, everything where there is no cursor or an old one.
 
-        The cursor moves with the last page: what a killed worker has read is read again.
+        The cursor moves with the last page: what a killed worker has read is read again. An account whose reports are refused, as the
+        contract has it, costs only itself: its refusal is a page, and becomes an exception.
         """
         accounts = [row for row in self._session.all_of("internal_accounts") if row.get("id") and row.get("status") != "closed"]
         entities = {str(row["id"]): self._settings.entity_of(row) for row in accounts}
         headers = context(entities, now)
         moved = {"through": now.astimezone(UTC).date().isoformat()}
-        held: tuple[Answer, str] | None = None
-        for account in sorted(set(entities) - set(self._settings.leave_out_accounts)):
-            for each in self._reports(account, self._days(cursor, now)):
-                if held is not None:
-                    yield Page(held[0].body, held[0].content_type, None, held[1], headers)
-                held = each
+        held: Page | None = None
+        refused: dict[str, PermanentError] = {}
+        asked = sorted(set(entities) - set(self._settings.leave_out_accounts))
+        for account in asked:
+            try:
+                for answer, name in self._reports(account, self._days(cursor, now)):
+                    if held is not None:
+                        yield held
+                    held = Page(answer.body, answer.content_type, None, name, headers)
+            except PermanentError as error:
+                if error.status not in (403, 404):
+                    raise
+                refused[account] = error
+        if refused and len(refused) == len(asked):  # that is the key, and no account's matter
+            raise next(iter(refused.values()))
+        for account, refusal in refused.items():
+            if held is not None:
+                yield held
+            held = Page(refusal.detail.encode(), "text/plain", None, f"balance reports {account}", {**headers, REFUSED_HEADER: account})
         if held is not None:
-            yield Page(held[0].body, held[0].content_type, moved, held[1], headers, complete_until=now)
+            yield replace(held, cursor=moved, complete_until=now)
 
     def _reports(self, account: str, days: Sequence[date] | None) -> Iterator[tuple[Answer, str]]:
         """The balance reports of an account: of each of these days, or all of them."""

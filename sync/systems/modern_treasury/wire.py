@@ -18,8 +18,9 @@ REFERENCE_FIELD = "tidegate_reference"
 ENTITIES_HEADER = "x-tidegate-legal-entities"
 ASKED_HEADER = "x-tidegate-asked-at"
 GONE_HEADER = "x-tidegate-gone"
-"""What the records themselves don't say travels with the page: which of our companies holds each account, when it was asked, and the key
-of the record that was asked for and is not there any more.
+REFUSED_HEADER = "x-tidegate-refused"
+"""What the records themselves don't say travels with the page: which of our companies holds each account, when it was asked, the key of
+the record that was asked for and is not there any more, and the account whose reports the organisation refuses to show.
 """
 
 SAFE_INTEGER = 2**53
