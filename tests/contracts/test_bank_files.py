@@ -16,7 +16,7 @@ import pytest
 
 from sync.connections import Connection, Landscape, LegalEntity
 from sync.ports import Cursor, Filing, Source
-from sync.systems.bank_files import make_source
+from sync.systems.bank_files import client, make_source
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
 from tests.contracts.suite_store import Store, pages_of, pull
 
@@ -225,3 +225,21 @@ def test_a_file_still_being_written_is_left_alone(tmp_path: Path) -> None:
     assert list(pages_of(source, "statements", None, now=NOW)) == []
     (tmp_path / "b.xml").write_bytes(body)
     assert [page.name for page in pages_of(source, "statements", None, now=NOW)] == ["b.xml"]
+
+
+def test_what_stays_in_the_folder_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files stay: forgotten, an old one would be taken anew. What has left the folder makes room."""
+    monkeypatch.setattr(client, "KNOWN_FILES", 2)
+    with Drop() as case:
+        for number in range(1, 9):
+            case.put(f"k{number}", number, NOW)
+        source = case.source()
+        pages = list(pages_of(source, "statements", None, now=NOW))
+        assert len(pages) == 4
+        assert list(pages_of(source, "statements", pages[-1].cursor, now=NOW)) == []
+        for number in (1, 2, 3):
+            (case.folder / f"camt053_00{number}.xml").unlink()
+        case.put("k9", 9, NOW)
+        [page] = pages_of(case.source(), "statements", pages[-1].cursor, now=NOW)
+        assert page.cursor is not None
+        assert list(page.cursor["seen"]) == ["camt053_004.xml", "camt053_005.xml"]

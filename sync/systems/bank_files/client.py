@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sync.systems.bank_files.settings import Settings
 
 STREAM = "statements"
 KNOWN_FILES = 5000
+"""So many files are remembered; more only while they still lie in a folder."""
 MAX_FILE_BYTES = 200 << 20
 READINGS_KEPT = 4
 _ENTITIES = ("bank_account", "bank_balance", "bank_transaction", "payment")
@@ -53,7 +55,9 @@ class BankFiles:
         chain: Mapping[str, Mapping[str, str]] = dict((cursor or {}).get("chain", {}))
         rested, growing = self._rested(cursor)
         waits = False
-        for dropped in self._waiting():
+        waiting = self._waiting()
+        present = {dropped.file.name for dropped in waiting}
+        for dropped in waiting:
             body = dropped.place.read(dropped.file, MAX_FILE_BYTES)
             if body is None:
                 continue  # somebody took it away, or went on writing, between listing and reading
@@ -75,7 +79,7 @@ class BankFiles:
             else:
                 chain = self._after(chain, body, headers["received_at"])
             seen.pop(name, None)
-            seen = dict([*seen.items(), (name, digest)][-KNOWN_FILES:])
+            seen = _within_bounds({**seen, name: digest}, present)
             yield Page(body, _content_type(body), {"seen": seen, "chain": chain, "growing": growing}, name=name, headers=headers)
         if waits:
             # A server's clock is not ours: the file has rested when two looks, this far apart, show the same.
@@ -181,6 +185,13 @@ class BankFiles:
 
 def _path(dropped: Dropped) -> str:
     return f"{dropped.place.words}/{dropped.file.name}"
+
+
+def _within_bounds(seen: Mapping[str, str], present: Collection[str]) -> dict[str, str]:
+    """Without the oldest of those that have left the folders, as far as there are too many: one that still lies there would be taken anew."""
+    surplus = len(seen) - KNOWN_FILES
+    gone = set(islice((name for name in seen if name not in present), surplus)) if surplus > 0 else set[str]()
+    return {name: digest for name, digest in seen.items() if name not in gone}
 
 
 def _content_type(body: bytes) -> str:
