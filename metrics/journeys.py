@@ -1,4 +1,4 @@
-"""One transaction from quote to cash, found by any number it has: its hops in three clocks, its gaps, and its export as OCEL 2.0.
+"""One transaction from quote to cash, found by any number it has: its hops in three clocks and its gaps.
 
 Between two hops lies business time; a record's way from its source to here is integration time; a case or an exception that was
 open is human time. A hop that should have happened by now and has not is shown as a gap.
@@ -6,7 +6,6 @@ open is human time. A hop that should have happened by now and has not is shown 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -61,13 +60,29 @@ HITS = Question(
     {"number": pl.String, "kind": pl.String, "customer": pl.String, "on_date": pl.Date, "amount": AMOUNT, "currency": pl.String},
 )
 
-_ORDER = ("quote", "contract", "order", "decision", "release", "delivery", "invoice", "posting", "payment", "clearing", "bank line")
+_ORDER = (
+    "quote",
+    "contract",
+    "order",
+    "decision",
+    "request",
+    "release",
+    "delivery",
+    "invoice",
+    "posting",
+    "payment",
+    "clearing",
+    "bank line",
+)
+_ZONES = timedelta(hours=14)
+"""How far a business day may begin before, or end after, the day of UTC."""
 _PLACE = {kind: place for place, kind in enumerate(_ORDER)}
 _TITLES = {
     "quote": "Quote",
     "contract": "Contract activated",
     "order": "Order entered",
     "decision": "Credit decision",
+    "request": "Change of the order",
     "release": "Order released",
     "delivery": "Goods issued",
     "invoice": "Invoice issued",
@@ -77,11 +92,15 @@ _TITLES = {
     "bank line": "On the bank statement",
 }
 
+_OUTCOMES = {"hold": "asked for"}
+"""What an outcome means where a person asked for a change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """One step: when it happened and when we knew, and how long it took in each clock (seconds; None where it can't be told).
 
+    `occurred_at` is a date where its system tells no more than the day; `placed_at` (UTC) is where it stands among the others.
     `is_gap`: it should have happened by now and has not; `words` say what is waited for.
     """
 
@@ -90,6 +109,7 @@ class Hop:
     system: str | None
     number: str | None
     occurred_at: datetime | date | None
+    placed_at: datetime
     changed_at: datetime | None
     recorded_at: datetime | None
     business_seconds: float | None
@@ -146,9 +166,10 @@ def search(conn: Reading, beginning: str, *, most: int = 20, bound: Bound = NOW,
 def assemble(number: str, objects: pl.DataFrame, waits: pl.DataFrame, at: datetime) -> Journey:
     """The journey out of its objects (frame OBJECTS) and waits (frame WAITS), as it stands at `at`. Pure."""
     steps = [_step(row) for row in objects.iter_rows(named=True)]
-    steps += [_decided(row) for row in waits.filter(pl.col("kind") == "decision").iter_rows(named=True)]
-    steps.sort(key=lambda hop: (_instant(hop.occurred_at), _PLACE[hop.kind], hop.number or ""))
-    human = {name: _open_seconds(group, at) for (name,), group in waits.filter(pl.col("kind") != "decision").group_by("object_key")}
+    decided = pl.col("kind").is_in(["decision", "request"])
+    steps += [_decided(row) for row in waits.filter(decided).iter_rows(named=True)]
+    steps = sorted(_placed(steps), key=lambda hop: (hop.placed_at, _PLACE[hop.kind], hop.number or ""))
+    human = {name: _open_seconds(group, at) for (name,), group in waits.filter(~decided).group_by("object_key")}
     hops = _timed(steps, human)
     hops += _gaps(objects, waits, at)
     head = _head(objects)
@@ -177,6 +198,29 @@ def _instant(moment: datetime | date | None) -> datetime:
     return moment if isinstance(moment, datetime) else datetime.combine(moment, time(12), UTC)
 
 
+def _placed(steps: Sequence[Hop]) -> list[Hop]:
+    """The steps, those of which only the day is known put where they can have happened: a decision about an order never stands before it.
+
+    Such a day is its noon (UTC), moved just as far as the timed hops of its own object, or of the same day, ask for by the order of the
+    process. Of its own object's hops also those up to a zone's distance away count, for the day is a day where the business is.
+    """
+    timed = [hop for hop in steps if isinstance(hop.occurred_at, datetime)]
+    return [hop if isinstance(hop.occurred_at, datetime) else replace(hop, placed_at=_between(hop, timed)) for hop in steps]
+
+
+def _between(dated: Hop, timed: Sequence[Hop]) -> datetime:
+    start = dated.placed_at - timedelta(hours=12)
+
+    def near(hop: Hop) -> bool:
+        reach = _ZONES if hop.number == dated.number else timedelta(0)
+        return start - reach <= hop.placed_at < start + timedelta(days=1) + reach
+
+    own = _PLACE[dated.kind]
+    before = [hop.placed_at for hop in timed if near(hop) and _PLACE[hop.kind] < own]
+    after = [hop.placed_at for hop in timed if near(hop) and _PLACE[hop.kind] > own]
+    return min([max([dated.placed_at, *before]), *after])
+
+
 def _step(row: Mapping[str, Any]) -> Hop:
     occurred = row["occurred_at"] or row["occurred_on"] or row["changed_at"]
     late = None if row["backfilled"] else max(0.0, (row["recorded_at"] - row["changed_at"]).total_seconds())
@@ -186,6 +230,7 @@ def _step(row: Mapping[str, Any]) -> Hop:
         system=row["source"],
         number=row["number"],
         occurred_at=occurred,
+        placed_at=_instant(occurred),
         changed_at=row["changed_at"],
         recorded_at=row["recorded_at"],
         business_seconds=None,
@@ -207,19 +252,21 @@ def _words(row: Mapping[str, Any]) -> str:
 
 
 def _decided(row: Mapping[str, Any]) -> Hop:
+    """A decision of the credit check, or what became of the change that a person asked for."""
     return Hop(
-        kind="decision",
-        title=_TITLES["decision"],
+        kind=row["kind"],
+        title=_TITLES[row["kind"]],
         system="tidegate",
         number=row["object_key"],
         occurred_at=row["opened_at"],
+        placed_at=row["opened_at"],
         changed_at=row["opened_at"],
         recorded_at=row["opened_at"],
         business_seconds=None,
         integration_seconds=0.0,
         human_seconds=None,
         is_gap=False,
-        words=f"{row['outcome']} · {row['words']}",
+        words=f"{_OUTCOMES.get(row['outcome'], row['outcome']) if row['kind'] == 'request' else row['outcome']} · {row['words']}",
         amount=None,
         currency=None,
         raw_record_id=None,
@@ -243,8 +290,7 @@ def _timed(steps: Sequence[Hop], human: Mapping[str, float]) -> list[Hop]:
     left = dict(human)
     for step in steps:
         waited = left.pop(step.number or "", None)
-        before = hops[-1].occurred_at if hops else None
-        gone = (_instant(step.occurred_at) - _instant(before)).total_seconds() if hops else None
+        gone = (step.placed_at - hops[-1].placed_at).total_seconds() if hops else None
         business = None if gone is None else max(0.0, gone - (waited or 0.0))
         hops.append(replace(step, business_seconds=business, human_seconds=waited))
     return hops
@@ -302,6 +348,7 @@ def _gap(kind: str, row: Mapping[str, Any], words: str, at: datetime, since: dat
         system=row["source"],
         number=row["number"],
         occurred_at=None,
+        placed_at=start,
         changed_at=None,
         recorded_at=None,
         business_seconds=waiting,
@@ -315,57 +362,7 @@ def _gap(kind: str, row: Mapping[str, Any], words: str, at: datetime, since: dat
     )
 
 
-def ocel(journey: Journey) -> bytes:
-    """The journey as an OCEL 2.0 JSON document: objects by type, and every hop that happened as an event that touches them."""
-    rows = [row for row in journey.objects.to_dicts() if row["kind"] not in ("release", "posting")]
-    objects = [
-        {
-            "id": f"{row['kind']}:{row['source']}:{row['source_key']}",
-            "type": row["kind"],
-            "attributes": [
-                {"name": name, "value": str(row[name]), "time": _instant(row["changed_at"]).isoformat()}
-                for name in ("number", "amount", "currency", "status", "legal_entity")
-                if row[name] is not None
-            ],
-        }
-        for row in rows
-    ]
-    by_number = {(row["kind"], row["number"]): objects[place]["id"] for place, row in enumerate(rows)}
-    events = [_event(place, hop, by_number) for place, hop in enumerate(journey.hops) if not hop.is_gap]
-    document = {
-        "objectTypes": [
-            {
-                "name": kind,
-                "attributes": [{"name": name, "type": "string"} for name in ("number", "amount", "currency", "status", "legal_entity")],
-            }
-            for kind in sorted({row["kind"] for row in rows})
-        ],
-        "eventTypes": [
-            {"name": kind, "attributes": [{"name": name, "type": "float"} for name in _CLOCKS]}
-            for kind in sorted({one["type"] for one in events})
-        ],
-        "objects": objects,
-        "events": events,
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False).encode()
-
-
-_CLOCKS = ("business_seconds", "integration_seconds", "human_seconds")
-_TOUCHES = {"release": ("order",), "decision": ("order", "contract"), "posting": ("invoice",), "clearing": ("clearing", "invoice")}
-
-
-def _event(place: int, hop: Hop, by_number: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    touched = [by_number[kind, hop.number or ""] for kind in _TOUCHES.get(hop.kind, (hop.kind,)) if (kind, hop.number or "") in by_number]
-    return {
-        "id": f"e{place + 1}",
-        "type": hop.title,
-        "time": _instant(hop.occurred_at).isoformat(),
-        "attributes": [{"name": name, "value": getattr(hop, name)} for name in _CLOCKS if getattr(hop, name) is not None],
-        "relationships": [{"objectId": one, "qualifier": hop.kind} for one in touched],
-    }
-
-
 def longest(journey: Journey) -> timedelta | None:
     """How long the whole journey took so far, from its first hop to its last; None for a single hop."""
-    moments = [_instant(hop.occurred_at) for hop in journey.hops if hop.occurred_at is not None]
+    moments = [hop.placed_at for hop in journey.hops if hop.occurred_at is not None]
     return max(moments) - min(moments) if len(moments) > 1 else None

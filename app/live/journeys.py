@@ -10,7 +10,7 @@ import polars as pl
 from app.desk import Hop, Journey, JourneyHit, OrderKey
 from app.live.amounts import shown
 from db.engine import Reading
-from metrics import journeys
+from metrics import journeys, ocel
 from metrics.frames import NOW, Bound
 
 
@@ -27,7 +27,7 @@ def journey(conn: Reading, number: str, *, now: datetime, bound: Bound = NOW) ->
         amount=shown(found.amount, found.currency) if found.amount is not None and found.currency else None,
         hops=[_hop(hop) for hop in found.hops],
         slowest=found.slowest,
-        ocel=journeys.ocel(found),
+        ocel=ocel.document(found),
         orders=[OrderKey(source, key) for source, key in _orders(found)],
     )
 

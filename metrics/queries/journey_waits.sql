@@ -1,5 +1,8 @@
--- Decisions about these objects and the waits for a person: cases and exceptions. Parameters: sources, numbers, record_keys, until.
-select 'decision' as kind, d.id, d.subject_source as source, d.subject_key as object_key, d.outcome, d.rule || ' ' || d.rule_version as words,
+-- Decisions about these objects (those that a person asked for are requests) and the waits for a person: cases and exceptions.
+-- Parameters: sources, numbers, record_keys, until.
+select case d.rule when 'person' then 'request' else 'decision' end as kind, d.id, d.subject_source as source, d.subject_key as object_key, d.outcome,
+       case d.rule when 'person' then 'by ' || d.decided_by || ': ' || regexp_replace(array_to_string(d.reasons, '; '), '^person: ', '')
+            else d.rule || ' ' || d.rule_version end as words,
        d.decided_at as opened_at, d.decided_at as closed_at
 from process.decision d
 where d.subject_key = any(%(numbers)s::text[] || %(record_keys)s::text[]) and d.decided_at <= %(until)s

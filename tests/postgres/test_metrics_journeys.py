@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from db.engine import reading, writing
-from metrics import journeys
+from db.engine import Writing, reading, writing
+from metrics import journeys, ocel
 from metrics.frames import known
 from tests.postgres.metrics_facts import Facts, moment
 
@@ -113,7 +113,7 @@ def test_the_export_is_object_centric(engine: sa.Engine) -> None:
     with reading(engine) as conn:
         found = journeys.find(conn, "K-1", now=NOW)
     assert found is not None
-    document = json.loads(journeys.ocel(found))
+    document = json.loads(ocel.document(found))
     ids = {one["id"] for one in document["objects"]}
     touched = {relation["objectId"] for event in document["events"] for relation in event["relationships"]}
     assert touched <= ids
@@ -127,3 +127,47 @@ def test_search_finds_by_beginning(engine: sa.Engine) -> None:
     with reading(engine) as conn:
         assert journeys.search(conn, "900").select("number", "kind").rows() == [("90001", "invoice")]
         assert journeys.search(conn, "%").is_empty()
+
+
+@pytest.mark.parametrize("decided_at", ["2026-01-06 08:00Z", "2026-01-06 20:00Z", "2026-01-05 22:00Z"])
+def test_an_order_never_stands_behind_its_own_decision(engine: sa.Engine, decided_at: str) -> None:
+    """Its system tells no more than the day, which is a day, and in Tokyo begins the evening before; no time passes between the two."""
+    _deal(engine)
+    with writing(engine) as conn:
+        _decide(conn, "order_to_cash", "release", decided_at, "rule:order_to_cash", "within_policy: Within policy")
+    with reading(engine) as conn:
+        found = journeys.find(conn, "512", now=NOW)
+    assert found is not None
+    kinds = [hop.kind for hop in found.hops]
+    assert kinds[2:5] == ["order", "decision", "release"]
+    order, decision, release = found.hops[2:5]
+    assert order.occurred_at == date(2026, 1, 6)
+    assert decision.business_seconds == max(0.0, (datetime.fromisoformat(decided_at) - order.placed_at).total_seconds())
+    assert order.placed_at <= decision.placed_at <= release.placed_at
+    events = json.loads(ocel.document(found))["events"]
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+
+
+def test_what_a_person_asked_of_an_order_is_no_credit_decision(engine: sa.Engine) -> None:
+    """The request and the word on it stand in the journey by name, with who said it and why."""
+    _deal(engine)
+    with writing(engine) as conn:
+        _decide(conn, "person", "hold", "2026-01-09 08:00Z", "oskar", "block the order again: Standstill")
+        _decide(conn, "person", "approved", "2026-01-09 09:00Z", "amir", "person: Agreed")
+    with reading(engine) as conn:
+        found = journeys.find(conn, "512", now=NOW)
+    assert found is not None
+    assert [(hop.title, hop.words) for hop in found.hops if hop.kind in ("decision", "request")] == [
+        ("Change of the order", "asked for · by oskar: block the order again: Standstill"),
+        ("Change of the order", "approved · by amir: Agreed"),
+    ]
+
+
+def _decide(conn: Writing, rule: str, outcome: str, at: str, by: str, reason: str) -> None:
+    conn.execute(
+        sa.text(
+            "insert into process.decision (rule, rule_version, subject_kind, subject_source, subject_key, region, outcome, reasons, decided_at,"
+            " decided_by) values (:rule, '1', 'order', 'erp', '512', 'EMEA', :outcome, array[:reason], :at, :by)"
+        ),
+        {"rule": rule, "outcome": outcome, "at": datetime.fromisoformat(at), "by": by, "reason": reason},
+    )
