@@ -79,3 +79,30 @@ def settle(conn: Writing, ids: Sequence[int], *, now: datetime) -> None:
     """These hints have been looked at."""
     if ids:
         conn.execute(sa.text("update process.hint set settled_at = :now where id = any(:ids)"), {"ids": list(ids), "now": now})
+
+
+def looked_at(conn: Writing, ids: Sequence[int], keys: Sequence[str], *, now: datetime) -> None:
+    """These keys of the hints `ids` are done with; a hint of which no key is left is settled."""
+    values = {"ids": list(ids), "keys": list(keys), "now": now}
+    conn.execute(
+        sa.text("update process.hint set settled_at = :now where id = any(:ids) and settled_at is null and keys <@ cast(:keys as text[])"),
+        values,
+    )
+    conn.execute(
+        sa.text(
+            "update process.hint set keys = array(select key from unnest(keys) as key where key <> all(cast(:keys as text[])))"
+            " where id = any(:ids) and settled_at is null and keys && cast(:keys as text[])"
+        ),
+        values,
+    )
+
+
+def give_up(conn: Writing, ids: Sequence[int], *, before: datetime, now: datetime) -> list[str]:
+    """Settles those of the hints `ids` that are still open and were noted before `before`; returns the keys they named."""
+    rows = conn.execute(
+        sa.text(
+            "update process.hint set settled_at = :now where id = any(:ids) and settled_at is null and noted_at < :before returning keys"
+        ),
+        {"ids": list(ids), "before": before, "now": now},
+    ).all()
+    return list(dict.fromkeys(key for row in rows for key in row[0]))

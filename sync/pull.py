@@ -22,7 +22,7 @@ from db.clock import Clock
 from db.engine import Writing, writing
 from sync import crash, expectations, http_gate, leases, pull_batch, quarantine, runs, streams
 from sync.connections import Connection, Landscape
-from sync.errors import MAX_ATTEMPTS, AuthError, DataError, SourceError, TransientError, decide_retry
+from sync.errors import MAX_ATTEMPTS, AuthError, DataError, Kind, SourceError, TransientError, decide_retry
 from sync.ports import ControlTotal, Expecting, Filing, Metered, Page, Pending, Source, Stream
 from sync.promotion_batch import Counts, Outcome
 from sync.pull_pipeline import Arrived, Pipeline
@@ -66,6 +66,7 @@ class PullResult:
     causes: Mapping[str, int] = field(default_factory=dict)
     control_totals: tuple[ControlTotal, ...] = ()
     error: str | None = None
+    error_kind: Kind | None = None
     refused: str | None = None
     """The words of the first file or page that could not be believed as a whole."""
     new_customers: int = 0
@@ -88,13 +89,15 @@ def pull_stream(
     trigger: str,
     full: bool = False,
     pages: Iterable[Page] | None = None,
+    beside: bool = False,
     on_commit: Callable[[Outcome], None] | None = None,
 ) -> PullResult:
     """Pulls `stream` until the source has no more for now; says how it went, and raises only for faults of our own database.
 
     `trigger` says who asked: `clock` waits for a stream's next attempt, others do not, but no one calls a system before the time
     that it named. `full` reads from the beginning. `pages` replaces the fetching, for a file handed in by a person; the cursor then
-    stays. `on_commit` is called after each commit.
+    stays. `beside`: the pages are single records read beside the stream's own pull; that they fail is said in the result only, and the
+    stream stands as before. `on_commit` is called after each commit.
     """
     offered = {each.name: each for each in source.streams()}
     if stream not in offered:
@@ -122,6 +125,7 @@ def pull_stream(
         clock=clock,
         on_commit=on_commit,
         handed=handed,
+        beside=beside,
     )
     return job.run(state, trigger, None if full else state.cursor, pages)
 
@@ -162,6 +166,7 @@ class _Pull:
         clock: Clock,
         on_commit: Callable[[Outcome], None] | None,
         handed: bool,
+        beside: bool,
     ) -> None:
         self._engine = engine
         self._connection = connection
@@ -171,6 +176,7 @@ class _Pull:
         self._lease = lease
         self._on_commit = on_commit
         self._handed = handed
+        self._beside = beside
         self._writer = pull_batch.Writer(connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed)
         self._result = PullResult(connection.name, stream.name, "done")
         self._renewed = time.monotonic()
@@ -315,6 +321,13 @@ class _Pull:
 
     def _fail(self, run_id: int, state: streams.State, error: SourceError) -> PullResult:
         now = self._clock.now()
+        self._result = replace(self._result, state="failed", error=error.detail, error_kind=error.kind)
+        if self._beside:
+            with suppress(leases.Fenced), writing(self._engine) as conn:
+                leases.release(conn, self._lease)
+                self._keep_count(conn)
+                runs.end(conn, run_id, "failed", self._result, now)
+            return self._result
         wall = datetime.now(UTC)
         attempt = min(state.consecutive_failures + 1, MAX_ATTEMPTS)
         decision = decide_retry(error, attempt, now=wall, jitter=random.random())  # noqa: S311
@@ -326,7 +339,6 @@ class _Pull:
         delayed = decision.action != "retry" or state.consecutive_failures + 1 >= DELAYED_AFTER
         pause = f"{error.stopped}: {error.detail}" if isinstance(error, AuthError) else None
         failure = streams.Failure(error.detail, error.kind, wait, delayed, pause)
-        self._result = replace(self._result, state="failed", error=error.detail)
         with suppress(leases.Fenced), writing(self._engine) as conn:
             leases.hold(conn, self._lease)
             streams.failed(conn, self._connection.name, self._stream.name, failure)

@@ -98,7 +98,8 @@ with known as materialized (
   select distinct on (identity) * from tidegate_rejects order by identity, raw_record_id desc
 )
 """
-# The same bytes read again say nothing new; neither does a broken original that was resolved by an edited copy.
+# The same bytes read again say nothing new; neither does a broken original that was resolved by an edited copy. What has no bytes, as an
+# outage, is told because it is so now.
 _REPEAT = f"""
 {_KNOWN}
 update process.exception e set
@@ -113,7 +114,7 @@ update process.exception e set
   source_version = coalesce(r.source_version, e.source_version), message = r.message, evidence = r.evidence::jsonb,
   money_at_risk = r.money_at_risk, currency = r.currency, money_at_risk_reporting = r.money_at_risk_reporting
 from known k, last r
-where k.identity = r.identity and e.id = k.id and e.raw_record_id is distinct from r.raw_record_id
+where k.identity = r.identity and e.id = k.id and (r.raw_record_id is null or e.raw_record_id is distinct from r.raw_record_id)
   and not (e.evidence - 'note' = r.evidence::jsonb - 'note'
            and (e.state not in ('resolved', 'dismissed') or e.resolution like '{EDITED}%'))
 """

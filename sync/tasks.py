@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import procrastinate
 import psycopg.conninfo
@@ -17,9 +17,9 @@ import structlog
 
 from db.clock import Clock
 from db.engine import Database, Writing, reading, writing
-from sync import deferral, delivery, effects, handlers, hints, housekeeping, process_region, reprocessing, streams
+from sync import deferral, delivery, effects, handlers, hints, housekeeping, process_region, reprocessing, rereading, streams
 from sync.connections import ConfigError, Connection, Landscape
-from sync.ports import Rereading, Source
+from sync.ports import Source
 from sync.promotion_batch import Outcome
 from sync.pull import PullResult, pull_stream
 from sync.queue import defer_pull, defer_refresh
@@ -75,7 +75,8 @@ def pull(shop: Shop, connection: str, stream: str, trigger: str) -> PullResult:
         shop.database, configured, shop.landscape, source, stream, clock=shop.clock, trigger=trigger, full=noted.whole, on_commit=follow
     )
     if noted.ids and result.state in ("done", "preparing"):
-        result = _reread(shop, configured, source, stream, noted, result, follow)
+        named = rereading.Named(shop.database, configured, shop.landscape, source, stream, shop.clock, follow)
+        result = rereading.reread(named, noted, result)
     if result.state == "failed":
         _log.warning("pull failed", connection=connection, stream=stream, error=result.error)
         shop.drop(connection, stream)
@@ -87,32 +88,6 @@ def pull(shop: Shop, connection: str, stream: str, trigger: str) -> PullResult:
 def _hints(shop: Shop, connection: str, stream: str) -> hints.Open:
     with reading(shop.database.engine) as conn:
         return hints.open_hints(conn, connection, stream)
-
-
-def _reread(
-    shop: Shop,
-    connection: Connection,
-    source: Source,
-    stream: str,
-    noted: hints.Open,
-    pulled: PullResult,
-    follow: Callable[[Outcome], None],
-) -> PullResult:
-    """Reads the records that webhooks have named, which the pull by stamp may have missed, and settles the hints if that went well.
-
-    Many names, or a whole read, cost less as a pull, and that has been done.
-    """
-    if isinstance(source, Rereading) and noted.keys and not noted.whole and len(noted.keys) <= hints.KEYS_MAX:
-        pages = source.reread(stream, noted.keys, now=shop.clock.now())
-        again = pull_stream(
-            shop.database, connection, shop.landscape, source, stream, clock=shop.clock, trigger="webhook", pages=pages, on_commit=follow
-        )
-        if again.state != "done":
-            return again
-        pulled = replace(pulled, new_customers=pulled.new_customers + again.new_customers)
-    with writing(shop.database.engine) as conn:
-        hints.settle(conn, noted.ids, now=shop.clock.now())
-    return pulled
 
 
 def after_commit(engine: sa.Engine, outcome: Outcome) -> None:

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from db.clock import FixedClock
 from db.engine import reading, writing
-from sync import hints, http_gate, ingest, streams, tasks, webhooks
+from sync import hints, http_gate, ingest, rereading, streams, tasks, webhooks
 from sync.connections import Connection, StreamSettings
 from sync.doors import Hint, Notice, Reply
-from sync.errors import QuotaError
+from sync.errors import DataError, PermanentError, QuotaError, TransientError
 from sync.ports import Cursor, Page, Pending
 from sync.pull import pull_stream
 from sync.signatures import SignatureRefused
@@ -202,6 +202,112 @@ def test_hints_of_a_failed_read_wait_for_the_next(engine: sa.Engine, clock: Fixe
     shop.sources["erp", "customers"] = source
     tasks.pull(shop, "erp", "customers", "webhook")
     assert source.reread_keys == [("C1",)]
+
+
+@dataclass
+class PickySource(AskedSource):
+    """Refuses to show some customers by name, as `refusals` says, and all of a set in which one of them is."""
+
+    refusals: dict[str, Exception] = field(default_factory=dict)
+
+    def reread(self, stream: str, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
+        for key in keys:
+            if key in self.refusals:
+                self.reread_keys.append(tuple(keys))
+                raise self.refusals[key]
+        yield from super().reread(stream, keys, now=now)
+
+
+def _picky(engine: sa.Engine, clock: FixedClock, *keys: str, **refusals: Exception) -> tuple[PickySource, tasks.Shop]:
+    """A stream that is live, and one notice that names these keys."""
+    source = PickySource({"customers": [[customer("C1")]]}, refusals=refusals)
+    shop = _shop(engine, source, clock)
+    tasks.pull(shop, "erp", "customers", "clock")
+    _hear(engine, clock, Notice("n1", (Hint("customers", keys),)))
+    return source, shop
+
+
+def _pull_again(shop: tasks.Shop, source: MemorySource) -> str:
+    shop.sources["erp", "customers"] = source
+    return tasks.pull(shop, "erp", "customers", "webhook").state
+
+
+def _open_keys(engine: sa.Engine) -> tuple[str, ...]:
+    with reading(engine) as conn:
+        return hints.open_hints(conn, "erp", "customers").keys
+
+
+def _stream_stands(engine: sa.Engine) -> bool:
+    (row,) = rows(engine, "select * from process.stream where stream = 'customers'")
+    return (row.consecutive_failures, row.last_error, row.is_paused, row.breaker_open_until, row.lease_owner) == (
+        0,
+        None,
+        False,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize("refusal", [PermanentError("malformed id"), DataError("no page", cause="malformed_record")])
+def test_a_key_that_is_refused_for_good_costs_only_itself(engine: sa.Engine, clock: FixedClock, refusal: Exception) -> None:
+    """The pull stands, the neighbours are read, one exception says which key and why, and nothing is asked for again."""
+    source, shop = _picky(engine, clock, "C1", "C!", "C2", **{"C!": refusal})
+    source.pages["customers"].append([customer("C7")])
+    assert _pull_again(shop, source) == "done"
+    assert source.reread_keys == [("C1", "C!", "C2"), ("C1",), ("C!",), ("C2",)]
+    assert {row.name for row in rows(engine, "select name from canonical.customer")} == {"Read again C1", "Read again C2", "Customer C7"}
+    (item,) = rows(engine, "select cause, message, state from process.exception")
+    assert (item.cause, item.state) == ("source_permanent", "new")
+    assert "C!" in item.message
+    assert str(refusal) in item.message
+    assert _open_keys(engine) == ()
+    assert _stream_stands(engine)
+    assert _pull_again(shop, source) == "done"
+    assert len(source.reread_keys) == 4
+    assert [row.state for row in rows(engine, "select state from process.exception")] == ["resolved"]
+
+
+def test_a_refusal_that_comes_back_is_told_again(engine: sa.Engine, clock: FixedClock) -> None:
+    """The exception that the next pull closed is open again, not lost."""
+    source, shop = _picky(engine, clock, "C!", **{"C!": PermanentError("not yours")})
+    _pull_again(shop, source)
+    _pull_again(shop, source)
+    _hear(engine, clock, Notice("n2", (Hint("customers", ("C!",)),)))
+    _pull_again(shop, source)
+    (item,) = rows(engine, "select state, occurrences from process.exception")
+    assert (item.state, item.occurrences) == ("regressed", 2)
+
+
+def test_one_by_one_goes_on_over_several_pulls(engine: sa.Engine, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large set with a bad key is worked off in bounded parts; no key is left out and each is read once."""
+    monkeypatch.setattr(rereading, "SINGLES_MAX", 2)
+    source, shop = _picky(engine, clock, "C1", "C2", "C3", "C!", "C4", **{"C!": PermanentError("not yours")})
+    left = []
+    for _ in range(4):
+        assert _pull_again(shop, source) == "done"
+        left.append(_open_keys(engine))
+    assert left == [("C3", "C!", "C4"), ("C4",), (), ()]
+    singles = [keys[0] for keys in source.reread_keys if len(keys) == 1]
+    assert singles == ["C1", "C2", "C3", "C!", "C4"]
+
+
+def test_named_records_wait_for_the_end_of_an_outage_but_not_for_ever(engine: sa.Engine, clock: FixedClock) -> None:
+    """While reading by name fails for now, the pull stands and the hint stays; after a day it is given up, after the outage it is read."""
+    source, shop = _picky(engine, clock, "C2", C2=TransientError("503"))
+    assert _pull_again(shop, source) == "done"
+    assert (_open_keys(engine), _stream_stands(engine)) == (("C2",), True)
+    clock.set(clock.now() + timedelta(hours=23))
+    _hear(engine, clock, Notice("n2", (Hint("customers", ("C3",)),)))
+    assert _pull_again(shop, source) == "done"
+    assert set(_open_keys(engine)) == {"C2", "C3"}
+    clock.set(clock.now() + timedelta(hours=2))
+    assert _pull_again(shop, source) == "done"
+    assert _open_keys(engine) == ("C3",)
+    source.refusals.clear()
+    assert _pull_again(shop, source) == "done"
+    assert _open_keys(engine) == ()
+    assert source.reread_keys[-1] == ("C3",)
+    assert rows(engine, "select 1 from process.exception") == []
 
 
 def test_the_days_calls_outlive_the_process(engine: sa.Engine, clock: FixedClock) -> None:
