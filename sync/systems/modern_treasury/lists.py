@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,11 +32,12 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A page of a walk and the cursor that is true once it is committed."""
+    """A page of a walk and the cursor that is true once it is committed; None leaves it where it is."""
 
     listing: Listing
     name: str
-    cursor: Cursor
+    cursor: Cursor | None
+    last: bool = False
 
 
 def _day(name: str, days: Callable[[Settings], int]) -> Callable[[datetime, Settings], Mapping[str, str]]:
@@ -61,8 +62,8 @@ LISTS = {
 def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Settings, *, now: datetime) -> Iterator[Step]:
     """The pages of a list from the cursor on. Nothing is assumed of their order.
 
-    A walk that was broken off goes on at the list's own cursor; when that is no longer known, it begins anew. Raises TransientError when
-    a cursor or a page comes a second time.
+    A walk that was broken off goes on at the list's own cursor; when that is no longer known, it begins anew. A walk through what no later
+    one reads again looks at the list's front once more before it ends. Raises TransientError when a cursor or a page comes a second time.
     """
     held = dict(cursor or {})
     since, began, top = (_moment(held.get(name), now) for name in ("since", "began", "top"))
@@ -70,6 +71,7 @@ def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Sett
     began = began if after is not None and began is not None else now
     params = {**wanted.always, **(wanted.bound(since, settings) if since is not None else {})}
     seen: set[str] = set() if after is None else {after}
+    read: set[str] | None = set() if after is None and _only_now(wanted, since, now, settings) else None
     for number in range(1, PAGES_MAX):
         try:
             page = session.listing(wanted.path, params, after=after)
@@ -79,14 +81,43 @@ def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Sett
             after, began, top, seen = None, now, None, set()
             page = session.listing(wanted.path, params)
         _not_seen(page, seen)
+        if read is not None:
+            read |= _versions(page)
         top = max([*([top] if top is not None else []), *(min(stamp, now) for stamp in stamps(page.rows))], default=None)
         name = f"{wanted.path.replace('_', ' ')} {number}"
         if page.after is None:
             reached = max((each for each in (since, top) if each is not None), default=None) if wanted.by_stamp else began
-            yield Step(page, name, {"since": _iso(reached)})
+            ending = Step(page, name, None)
+            for moved in _moved(session, wanted.path, params, read) if read is not None and number > 1 else ():
+                yield ending
+                ending = Step(moved, f"{name}, moved", None)
+            yield replace(ending, cursor={"since": _iso(reached)}, last=True)
             return
         yield Step(page, name, {"since": _iso(since), "began": _iso(began), "top": _iso(top), "after": page.after})
         after = page.after
+
+
+def _only_now(wanted: ListOf, since: datetime | None, now: datetime, settings: Settings) -> bool:
+    """Whether the walk goes through records that the next one will not ask for: their change has no filter, and they lie before the days
+    that are read again.
+    """
+    again = wanted.by_stamp or not wanted.bound(now, settings)
+    return not again and (since is None or now - since > timedelta(days=1))
+
+
+def _moved(session: Session, path: str, params: Mapping[str, str], read: set[str]) -> Iterator[Listing]:
+    """The pages at the list's front that hold what was not read: new, or moved there from a place that the walk had not come to yet."""
+    for page in session.pages(path, params):
+        unread = _versions(page) - read
+        if page.rows.total and not unread:
+            return
+        if unread:
+            read |= unread
+            yield page
+
+
+def _versions(page: Listing) -> set[str]:
+    return {f"{row.get('id')} {row.get('updated_at')}" for row in page.rows.sound}
 
 
 def _not_seen(page: Listing, seen: set[str]) -> None:

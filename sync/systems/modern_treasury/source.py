@@ -104,7 +104,7 @@ class ModernTreasurySource:
         headers = context(self._entities(stream), now)
         for found in walk(self._session, LISTS[stream], cursor, self._settings, now=now):
             answer = found.listing.answer
-            complete = now if found.listing.after is None else None
+            complete = now if found.last else None
             yield Page(answer.body, answer.content_type, found.cursor, found.name, headers, complete_until=complete)
 
     def _balances(self, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
