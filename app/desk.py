@@ -16,6 +16,7 @@ import polars as pl
 
 from app.queue_views import (
     ConnectionView,
+    EventLine,
     Evidence,
     ExceptionDetail,
     ExceptionFilter,
@@ -65,6 +66,7 @@ __all__ = [
     "ConnectionView",
     "Desk",
     "DeskError",
+    "EventLine",
     "Evidence",
     "ExceptionDetail",
     "ExceptionFilter",

@@ -10,6 +10,7 @@ from typing import Any
 from app.desk import (
     Amount,
     ConnectionView,
+    EventLine,
     ExceptionDetail,
     ExceptionFilter,
     ExceptionGroup,  # noqa: A004 - the field's own word
@@ -165,6 +166,15 @@ def order(order: OrderKey, region: str, customer: str | None, amount: Amount | N
     return SalesOrder(order, order.key, customer, region, amount, state, changes, requests)
 
 
+_SYSTEMS = {
+    "sap_s4": "SAP S/4HANA",
+    "salesforce": "Salesforce",
+    "kyriba": "Kyriba",
+    "bank_files": "Bank files",
+    "flat_files": "Legacy drop",
+}
+
+
 def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
     """Every connection with its feeds, runs and files."""
     views = []
@@ -183,13 +193,14 @@ def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
         views.append(
             ConnectionView(
                 name,
-                own[0].system,
+                _SYSTEMS[own[0].system],
                 own[0].region,
                 "Finance systems",
                 "critical" if name.startswith("sap") else "important",
                 own,
                 runs,
                 files,
+                [EventLine("billing_documents", NOW - timedelta(minutes=3), 2)] if own[0].system == "sap_s4" else [],
             )
         )
     return views

@@ -216,7 +216,18 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
+class EventLine:
+    """What webhooks have named in a stream: when the last one came, and how many are still to be read again."""
+
+    stream: str
+    last_at: datetime
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionView:
+    """`system` is the system's proper name; `events` are there for the streams whose webhooks came lately."""
+
     name: str
     system: str
     region: str
@@ -225,6 +236,7 @@ class ConnectionView:
     feeds: Sequence[Feed]
     runs: Sequence[RunLine]
     files: Sequence[Mapping[str, Any]]
+    events: Sequence[EventLine] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.desk import ConnectionView, Feed, Health, RunLine
+from app.desk import ConnectionView, EventLine, Feed, Health, RunLine
 from app.live import files
 from db.engine import Reading
 from sync.connections import Connection, Landscape
+from sync.systems import registry
 
 _STREAMS = """
 select s.*, coalesce(x.open, 0) as open_exceptions, l.p50 as lag_p50, l.p95 as lag_p95,
@@ -31,6 +32,15 @@ from (select r.*, row_number() over (partition by r.connection order by r.starte
 left join lateral (select coalesce(sum(b.quarantined), 0) as quarantined from process.batch b where b.run_id = r.id) b on true
 where r.place <= 12 order by r.connection, r.started_at desc
 """
+
+_EVENTS = """
+select connection, stream, max(noted_at) as last_at, count(*) filter (where settled_at is null) as waiting
+from (select h.connection, h.stream, h.noted_at, h.settled_at, h.id from process.hint h where h.settled_at is null
+      union select h.connection, h.stream, h.noted_at, h.settled_at, h.id
+      from (select * from process.hint order by id desc limit 2000) h) h
+group by 1, 2 order by 1, 2
+"""
+"""The newest events and all that wait: bounded, for the page asks every few seconds."""
 
 
 def feeds(conn: Reading, landscape: Landscape, *, now: datetime) -> list[Feed]:
@@ -54,22 +64,24 @@ def oldest(feeds: Sequence[Feed]) -> str | None:
 
 
 def connections(conn: Reading, landscape: Landscape, *, now: datetime) -> list[ConnectionView]:
-    """Every connection with its feeds, latest runs and files."""
+    """Every connection with its feeds, latest runs, files and events."""
     by_feed: dict[str, list[Feed]] = {}
     for feed in feeds(conn, landscape, now=now):
         by_feed.setdefault(feed.connection, []).append(feed)
     runs = _grouped(conn.execute(sa.text(_RUNS), {"since": datetime(1970, 1, 1, tzinfo=UTC)}))
+    told = _grouped(conn.execute(sa.text(_EVENTS)))
     came = files.of_connections(conn, landscape.connections, now=now)
     return [
         ConnectionView(
             name=connection.name,
-            system=connection.system,
+            system=registry.name(connection),
             region=connection.region,
             owner=connection.owner,
             criticality=connection.criticality,
             feeds=by_feed.get(connection.name, []),
             runs=[_run(row) for row in runs.get(connection.name, [])],
             files=came[connection.name],
+            events=[EventLine(row.stream, row.last_at, row.waiting) for row in told.get(connection.name, [])],
         )
         for connection in landscape.connections
     ]

@@ -95,6 +95,9 @@ def _one(desk: Desk, view: ConnectionView) -> None:
     _errors(view.feeds)
     frame.section("Streams", "Age of the newest data against its target; lag is the time from the source's change to Tidegate")
     _streams(view)
+    if view.events:
+        frame.section("Events", "What its webhooks have named, to be read again")
+        _events(view)
     frame.section("Last runs", "Newest first")
     _runs(view)
     if view.files:
@@ -187,6 +190,16 @@ def _streams(view: ConnectionView) -> None:
         "p50": Column("Lag p50", "seconds"), "p95": Column("Lag p95", "seconds"), "records": Column("Records", "number"), "failures": Column("Failures in a row", "number"),
         "breaker": Column("Breaker"), "paused": Column("Paused", "yes_no"), "exceptions": Column("Open exceptions", "number"), "success": Column("Last success", "instant"),
     }, key="connections.streams", name=f"streams of {view.name}")  # fmt: skip
+
+
+def _events(view: ConnectionView) -> None:
+    data = pl.DataFrame(
+        [(event.stream.replace("_", " "), event.last_at, event.waiting) for event in view.events],
+        schema={"stream": pl.String, "last": pl.Datetime("us", "UTC"), "waiting": pl.Int64},
+        orient="row",
+    )
+    tables.show(data, {"stream": Column("Stream", width="medium"), "last": Column("Last event", "instant"), "waiting": Column("Wait to be read", "number")},
+                key="connections.events", name=f"events of {view.name}")  # fmt: skip
 
 
 def _runs(view: ConnectionView) -> None:

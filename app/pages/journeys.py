@@ -23,7 +23,11 @@ def render(desk: Desk) -> None:
     frame.as_of(frame.known_at() or desk.now())
     with st.container(width=560, key="journeys.search"):
         filters.words(
-            "Contract, order, invoice, payment or customer number", "q", key="journeys.q", placeholder="Any number you have", width=560
+            "Quote, contract, order, delivery, invoice or payment number",
+            "q",
+            key="journeys.q",
+            placeholder="Any number you have",
+            width=560,
         )
     number = st.query_params.get("number")
     text = st.query_params.get("q", "").strip()
@@ -33,7 +37,8 @@ def render(desk: Desk) -> None:
         _hits(desk, text)
     else:
         frame.empty(
-            "No journey is chosen.", "Type any number you have: from a contract, an order, an invoice, a bank statement or a customer."
+            "No journey is chosen.",
+            "Type a number or how it begins: of a quote, a contract, an order, a delivery, an invoice or a payment.",
         )
     records.show(desk)
     acts.show(desk)

@@ -42,7 +42,8 @@ def _needs_a_hand(desk: Desk, items: Sequence[HandItem], *, has_feeds: bool) -> 
             frame.empty("Nothing needs a hand.", "Everything that arrived has passed. New items appear here by themselves.")
         else:
             frame.empty(
-                "Nothing has arrived yet.", "Open Connections and run the first one; its first records appear here within a minute."
+                "Nothing has arrived yet.",
+                "Declare the first connection; what its records need appears here within a minute of its first run.",
             )
         return
     for at, item in enumerate(items[:_SHOWN]):

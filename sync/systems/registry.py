@@ -13,23 +13,24 @@ from sync.ports import Source, Target
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A system: the package that speaks to it, the part it plays in the company, and the effects that it takes."""
+    """A system: the package that speaks to it, its proper name, the part it plays in the company, and the effects that it takes."""
 
     package: str
+    name: str
     role: Role
     takes: tuple[str, ...] = ()
 
 
 SYSTEMS: dict[str, Kind] = {
-    "salesforce": Kind("sync.systems.salesforce", "crm", ("update_collections",)),
-    "sap_s4": Kind("sync.systems.sap_s4", "erp", ("release_order", "block_order", "approve_order", "reject_order")),
-    "kyriba": Kind("sync.systems.kyriba", "treasury", ("publish_forecast",)),
-    "bank_files": Kind("sync.systems.bank_files", "bank"),
-    "tryton": Kind("sync.systems.tryton", "erp", ("update_collections",)),
-    "rest": Kind("sync.systems.rest", "other"),
-    "flat_files": Kind("sync.systems.flat_files", "erp"),
-    "modern_treasury": Kind("sync.systems.modern_treasury", "treasury", ("publish_forecast",)),
-    "ecb": Kind("sync.systems.ecb", "rates"),
+    "salesforce": Kind("sync.systems.salesforce", "Salesforce", "crm", ("update_collections",)),
+    "sap_s4": Kind("sync.systems.sap_s4", "SAP S/4HANA", "erp", ("release_order", "block_order", "approve_order", "reject_order")),
+    "kyriba": Kind("sync.systems.kyriba", "Kyriba", "treasury", ("publish_forecast",)),
+    "bank_files": Kind("sync.systems.bank_files", "Bank files", "bank"),
+    "tryton": Kind("sync.systems.tryton", "Tryton", "erp", ("update_collections",)),
+    "rest": Kind("sync.systems.rest", "JSON API", "other"),
+    "flat_files": Kind("sync.systems.flat_files", "Legacy drop", "erp"),
+    "modern_treasury": Kind("sync.systems.modern_treasury", "Modern Treasury", "treasury", ("publish_forecast",)),
+    "ecb": Kind("sync.systems.ecb", "ECB reference rates", "rates"),
 }
 """Name in the connections file -> its package, with `make_source(connection, landscape)` and, where it writes, `make_target`;
 where its webhooks are not signed our way, `make_door(connection)`.
@@ -67,6 +68,11 @@ def door(connection: Connection) -> Door:
 def role(connection: Connection) -> Role:
     """The part that `connection` plays in the company: its own word, else its system's."""
     return connection.role or (SYSTEMS[connection.system].role if connection.system in SYSTEMS else "other")
+
+
+def name(connection: Connection) -> str:
+    """The proper name of the connection's system, as people write it."""
+    return SYSTEMS[connection.system].name if connection.system in SYSTEMS else connection.system
 
 
 def names_of(landscape: Landscape, *roles: Role) -> list[str]:

@@ -67,6 +67,7 @@ def live_desks(engine: sa.Engine, folder: Path) -> DeskOf:
     """The desks of the local personas over a database with customers, invoices and exceptions of two regions."""
     furnish(engine)
     held_orders(engine)
+    told(engine)
     office = ApiHouse(engine, folder).office
 
     def of(persona: str) -> Desk:
@@ -76,6 +77,18 @@ def live_desks(engine: sa.Engine, folder: Path) -> DeskOf:
         return LiveDesk(office, Person(persona, str(claims["name"]), str(claims["email"]), frozenset(given.roles), regions))
 
     return of
+
+
+def told(engine: sa.Engine) -> None:
+    """Two webhooks about a stream of EMEA, one of them looked at."""
+    with writing(engine) as conn:
+        conn.execute(
+            sa.text(
+                "insert into process.hint (connection, stream, region, whole, webhook_id, noted_at, settled_at) values"
+                " ('crm', 'accounts', 'EMEA', true, 1, :then, :now), ('crm', 'accounts', 'EMEA', true, 2, :now, null)"
+            ),
+            {"then": NOW - timedelta(hours=1), "now": NOW},
+        )
 
 
 def held_orders(engine: sa.Engine) -> None:
@@ -249,3 +262,15 @@ def test_what_is_not_there_is_said_in_words(desk_of: DeskOf) -> None:
     with pytest.raises(DeskError):
         desk.receipt(987_654_321)
     assert list(desk.search("   ")) == []
+
+
+def test_connections_have_proper_names_and_their_events(desk_of: DeskOf) -> None:
+    """The system as people write it; of a stream whose webhooks came, when the last one did and how many are still to be read."""
+    desk = desk_of("operator")
+    seen = desk.connections()
+    assert {view.system for view in seen} <= {"SAP S/4HANA", "Salesforce", "Kyriba", "Bank files", "Legacy drop"}
+    events = [event for view in seen for event in view.events]
+    assert bool(events) == bool(seen)
+    assert all(event.last_at <= desk.now() and event.waiting > 0 for event in events)
+    if isinstance(desk, LiveDesk):
+        assert [(event.stream, event.last_at, event.waiting) for event in events] == [("accounts", NOW, 1)]
