@@ -9,14 +9,15 @@ import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from sandbox.kyriba.bai2 import Day, render_bai2
 from sandbox.world.camt import render_statement
 from sandbox.world.engine import World, at_hour
 from sandbox.world.model import BankLine
 from sandbox.world.mt940 import mt_amount, mt_balance
 from sandbox.world.reference import BANK_ACCOUNTS, LEGAL_ENTITIES, BankAccount
 
-CAMT, MT940 = "E_BK_CAMT053", "E_BK_MT940"
-TEMPLATES = {CAMT: ("US01", "JP01", "SG01"), MT940: ("MX01",)}
+CAMT, MT940, BAI2 = "E_BK_CAMT053", "E_BK_MT940", "E_BK_BAI2"
+TEMPLATES = {CAMT: ("JP01", "SG01"), MT940: ("MX01",), BAI2: ("US01",)}
 """Template -> the legal entities whose accounts it exports."""
 DAYS = 10
 """So many days back does an export look."""
@@ -29,7 +30,8 @@ def export(world: World, template: str) -> list[tuple[str, bytes]]:
     today = world.now.date()
     days = [today - timedelta(days=n) for n in range(DAYS, 0, -1)]
     closed = [d for d in days if d.weekday() < 5 and all(d in world.closings[a.code] for a in accounts)]
-    return [_camt(world, accounts, day) if template == CAMT else _mt940(world, accounts, day) for day in closed]
+    write = {CAMT: _camt, MT940: _mt940, BAI2: _bai2}[template]
+    return [write(world, accounts, day) for day in closed]
 
 
 def _day_before(day: date) -> date:
@@ -80,6 +82,13 @@ def _camt(world: World, accounts: list[BankAccount], day: date) -> tuple[str, by
 def _mt940(world: World, accounts: list[BankAccount], day: date) -> tuple[str, bytes]:
     """All accounts' statements of a day in one MT940 file."""
     return f"mt940_{day:%Y%m%d}.sta", "".join(_message(world, account, day) for account in accounts).encode("ascii", "replace")
+
+
+def _bai2(world: World, accounts: list[BankAccount], day: date) -> tuple[str, bytes]:
+    """All accounts' statements of a day in one BAI2 file."""
+    closings = world.closings
+    days = [Day(each, _opening(world, each, day), closings[each.code][day], _lines(world, each, day)) for each in accounts]
+    return f"bai2_{day:%Y%m%d}.txt", render_bai2(days, _number(day), day, made_at=_made_at(day))
 
 
 def _message(world: World, account: BankAccount, day: date) -> str:

@@ -22,7 +22,7 @@ from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pull
 
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
-TEMPLATES = ("E_BK_CAMT053", "E_BK_MT940")
+TEMPLATES = ("E_BK_BAI2", "E_BK_CAMT053", "E_BK_MT940")
 ENTITIES = ("US01", "JP01", "SG01", "MX01")
 _NUMBER = itertools.count(1)
 
@@ -91,7 +91,7 @@ def booked(box: Running) -> dict[tuple[str, str], Decimal]:
 
 
 def test_statements_by_way_of_tasks_hold_what_the_banks_have_booked(box: Running, tenant: Connection) -> None:
-    """camt.053 and MT940, to the cent, each account under its company; a second round brings no file again."""
+    """BAI2, camt.053 and MT940, to the cent, each account under its company; a second round brings no file again."""
     store, refused, cursor = to_the_end(box, tenant)
     assert (refused, store.rejects) == ([], [])
     rows = store.live("bank_transaction").values()
@@ -101,6 +101,27 @@ def test_statements_by_way_of_tasks_hold_what_the_banks_have_booked(box: Running
     assert entities == set(ENTITIES)
     again, refused, _ = to_the_end(box, tenant, cursor)
     assert (again.rows, refused) == ({}, [])
+
+
+def test_the_bai2_files_say_what_the_bank_has_booked(box: Running, tenant: Connection) -> None:
+    """Every line with its sign, value date, references and text, and every day's closing balance; of US01's account and no other."""
+    options = {**tenant.options, "statement_templates": ("E_BK_BAI2",)}
+    only = tenant.model_copy(update={"options": options})
+    store, refused, _ = to_the_end(box, only)
+    assert (refused, store.rejects) == ([], [])
+    assert {row["legal_entity"] for row in store.live("bank_account").values()} == {"US01"}
+    world, account = box.world, "US01-USD"
+    days = {row["as_of_date"] for row in store.live("bank_balance").values()}
+    lines = {line.reference: line for line in world.bank_lines[account] if line.booked in days}
+    rows = {row["entry_reference"]: row for row in store.live("bank_transaction").values()}
+    assert {key: (row["amount"], row["value_date"], row["end_to_end_id"]) for key, row in rows.items()} == {
+        key: (line.amount, line.value_date, line.end_to_end) for key, line in lines.items()
+    }
+    assert all((line.structured or line.remittance) in rows[key]["remittance"] for key, line in lines.items())
+    closing = {r["as_of_date"]: r["amount"] for r in store.live("bank_balance").values() if r["balance_type"] == "closing_booked"}
+    assert closing == {day: world.closings[account][day] for day in closing}
+    assert len(closing) > 5
+    assert rows
 
 
 def test_no_account_is_told_of_by_treasury_and_by_the_drop_folder(box: Running, tenant: Connection) -> None:
@@ -114,12 +135,12 @@ def test_no_account_is_told_of_by_treasury_and_by_the_drop_folder(box: Running, 
 
 @pytest.mark.parametrize("how", ["Error", "Cancelled"])
 def test_a_task_that_fails_costs_its_own_template_only(box: Running, tenant: Connection, dial: Dial, how: str) -> None:
-    """The first ends badly and is an exception with the tenant's words; the second delivers; the next round brings the first."""
+    """The first ends badly and is an exception with the tenant's words; the others deliver; the next round brings the first."""
     dial.fault("kyriba", "task_ends", how=how, times=1)
     store, refused, cursor = to_the_end(box, tenant)
     assert [error.cause for error in refused] == ["source_permanent"]
     assert refused[0].evidence["state"] == how.lower()
-    assert {row["legal_entity"] for row in store.live("bank_account").values()} == {"MX01"}
+    assert {row["legal_entity"] for row in store.live("bank_account").values()} == set(ENTITIES) - {"US01"}
     rest, refused, _ = to_the_end(box, tenant, cursor)
     assert refused == []
     assert "US01" in {row["legal_entity"] for row in rest.live("bank_account").values()}

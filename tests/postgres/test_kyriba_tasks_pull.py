@@ -36,7 +36,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def tenant(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    options: dict[str, Any] = {"statement_templates": ["E_BK_CAMT053", "E_BK_MT940"], "task_poll_seconds": 0.2, "balance_history_days": 20}
+    options: dict[str, Any] = {
+        "statement_templates": ["E_BK_CAMT053", "E_BK_MT940", "E_BK_BAI2"],
+        "task_poll_seconds": 0.2,
+        "balance_history_days": 20,
+    }
     found = connection_to(box, "kyriba", "kyriba", monkeypatch, "client_id", "client_secret", **options)
     return found.model_copy(update={"zone": "UTC"})
 
