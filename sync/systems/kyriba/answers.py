@@ -18,6 +18,7 @@ DAILY_LIMIT_REST = timedelta(hours=1)
 _WORDS_MAX = 400
 _OTHERS_DECIDE = frozenset({401, 408, 412, 425, 428, 429})
 """Statuses whose meaning HTTP itself gives, whatever the body says."""
+_HTML = (b"<!doctype html", b"<html")
 
 
 class TokenExpired(AuthError):
@@ -58,6 +59,11 @@ def listing(answer: Answer, asked: int) -> Listing:
         )
     except (DataError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise TransientError(f"{answer.place}: the answer is no page of results", status=answer.status) from error
+
+
+def web_page(answer: Answer) -> bool:
+    """Whether a page for a browser came: it is a proxy's or a server's, and never the API's own word."""
+    return answer.content_type.startswith("text/html") or answer.body[:200].lstrip().lower().startswith(_HTML)
 
 
 def explain(answer: Answer) -> SourceError | None:

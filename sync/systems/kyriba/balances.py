@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from sync.errors import DataError, TransientError
 from sync.http import Answer, error_of, wall_clock
 from sync.ports import Cursor, Page
-from sync.systems.kyriba.answers import explain
+from sync.systems.kyriba.answers import explain, web_page
 from sync.systems.kyriba.listings import Listings, page_of
 from sync.systems.kyriba.settings import BalanceType
 from sync.systems.kyriba.wire import ACCOUNT_HEADER, BALANCE_HEADER, REFUSED_HEADER, bank_balance_account, records_of, windows
@@ -35,9 +35,7 @@ class Accounts:
         self.companies = {code: account.company for code, account in self._ids.items()}
 
     def ask(self, what: str, code: str, params: Mapping[str, str]) -> Answer:
-        """The balances of an account, or a refusal in the API's own words; any other 403 or 404 says that there is no such API here, and is
-        an error.
-        """
+        """The balances of an account, or a refusal, with the API's words or bare."""
         own = self._ids[code].uuid
         answer = self._named(what, own if self._by_id and own else code, params)
         if answer.status == ABSENT and self._by_id is None and own and own != code:
@@ -46,8 +44,6 @@ class Accounts:
                 answer, self._by_id = other, True
         elif answer.status < 300 and self._by_id is None:
             self._by_id = False
-        if answer.status in REFUSALS and explain(answer) is None:
-            raise error_of(answer, now=wall_clock())
         return answer
 
     def _named(self, what: str, name: str, params: Mapping[str, str]) -> Answer:
@@ -59,16 +55,16 @@ class Refused:
     error and nobody's bad record.
     """
 
-    def __init__(self, tenant: Listings, statuses: tuple[int, ...]) -> None:
+    def __init__(self, tenant: Listings, refuses: Callable[[Answer], bool]) -> None:
         self._connection = tenant.connection.name
-        self._statuses = statuses
+        self._refuses = refuses
         self._last: Answer | None = None
         self._spared = False
         self._held: list[Page] = []
 
     def judge(self, answer: Answer) -> list[Page]:
         """Takes note of an answer; returns the pages that were held, once one is none of the refusals."""
-        if answer.status in self._statuses:
+        if self._refuses(answer):
             self._last = answer
             return []
         self._spared = True
@@ -103,7 +99,7 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     known = dict((cursor or {}).get("seen") or {})
     for start, end in windows(_first_day(tenant, cursor, today, tenant.settings.balance_history_days), today):
         seen: dict[str, str] = {}
-        refused = Refused(tenant, REFUSALS)
+        refused = Refused(tenant, lambda answer: answer.status in REFUSALS)
         for place, code in enumerate(sorted(companies), start=1):
             answer = _window(accounts, code, start, end)
             yield from refused.judge(answer)
@@ -132,7 +128,7 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     questions = _questions(tenant, first, today, sorted(companies))
     keep = (today - timedelta(days=tenant.settings.balance_reread_days)).isoformat()
     seen: dict[str, str] = {name: digest for name, digest in known.items() if name.split(" ")[0] >= keep}
-    refused = Refused(tenant, (FORBIDDEN,))
+    refused = Refused(tenant, _no_bank_balances)
     for place, (day, kind, code) in enumerate(questions, start=1):
         answer = _bank_balance(accounts, code, day, kind)
         yield from refused.judge(answer)
@@ -159,7 +155,7 @@ def _bank_balance(accounts: Accounts, code: str, day: date, kind: BalanceType) -
     """One answer; 404 where the bank has said nothing of that day."""
     answer = accounts.ask("bank-balances", code, {"date": day.isoformat(), "type": kind})
     if answer.status in REFUSALS:
-        return answer
+        return answer if answer.status == ABSENT else _of_the_api(answer)
     try:
         account = bank_balance_account(answer.body)
     except DataError as error:
@@ -172,7 +168,7 @@ def _bank_balance(accounts: Accounts, code: str, day: date, kind: BalanceType) -
 def _window(accounts: Accounts, code: str, start: date, end: date) -> Answer:
     answer = accounts.ask("cash-balances", code, {"startDate": str(start), "endDate": str(end), **CASH})
     if answer.status in REFUSALS:
-        return answer
+        return _of_the_api(answer)
     try:
         rows = decode(records_of(answer.body, "cashBalance").records)
     except DataError as error:
@@ -181,6 +177,20 @@ def _window(accounts: Accounts, code: str, start: date, end: date) -> Answer:
     if named - {code, None}:  # it would hide the asked account's balances for good
         raise TransientError(f"{answer.place}: the answer is about another account", connection=accounts.connection)
     return answer
+
+
+def _no_bank_balances(answer: Answer) -> bool:
+    """Whether an answer may mean that there is no such API here: 403, or 404 as a web page. Any other 404, bare ones too, says that the bank
+    has told nothing.
+    """
+    return answer.status == FORBIDDEN or (answer.status == ABSENT and web_page(answer))
+
+
+def _of_the_api(refusal: Answer) -> Answer:
+    """The refusal, if the API may have said it; a web page is a proxy's word and no account's matter, so it is an error."""
+    if web_page(refusal):
+        raise error_of(refusal, now=wall_clock())
+    return refusal
 
 
 def _beside(answer: Answer, code: str) -> dict[str, str]:

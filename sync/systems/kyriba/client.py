@@ -16,7 +16,7 @@ from sync.connections import Connection
 from sync.errors import TransientError
 from sync.http import Answer, Client, Expect
 from sync.log_in import LoggedIn
-from sync.systems.kyriba.answers import Listing, explain, listing
+from sync.systems.kyriba.answers import Listing, explain, listing, web_page
 from sync.systems.kyriba.settings import Settings
 
 LISTING_PAGES_MAX = 200
@@ -26,7 +26,6 @@ LEEWAY_SECONDS = 5.0
 """A token is not used in its last seconds: a request that is on its way when it ends would be refused."""
 ARCHIVE = b"PK\x03\x04"
 """How a zip archive begins."""
-_HTML = (b"<!doctype html", b"<html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Session:
     def file(self, path: str, params: Mapping[str, str]) -> Answer:
         """A file as the tenant holds it: any content but a web page, whole. An absent one is an answer with status 404."""
         answer = self._request("GET", path, params=params, expect="any", accept=(404,), media="*/*")
-        if answer.content_type.startswith("text/html") or answer.body[:200].lstrip().lower().startswith(_HTML):
+        if web_page(answer):
             raise TransientError(f"{answer.place}: a web page came where a file was expected", connection=self._connection.name)
         framed = "content-length" in answer.headers or "chunked" in answer.headers.get("transfer-encoding", "")
         if not framed and not _ends(answer):

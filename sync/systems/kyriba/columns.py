@@ -13,7 +13,7 @@ from sync.errors import DataError
 from sync.ports import Mapped, Page
 from sync.systems.kyriba.settings import Settings
 from sync.systems.kyriba.wire import ACCOUNTS_HEADER, ASKED_HEADER
-from sync.wire_frames import ORDINAL, Rows, Rule, Subject, all_rejects, broken_rejects, fields_seen, settle, to_date, to_utc
+from sync.wire_frames import ORDINAL, Rows, Rule, Subject, all_rejects, broken_rejects, fields_seen, settle, to_amount, to_date, to_utc
 
 ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
@@ -51,6 +51,24 @@ def region(settings: Settings) -> pl.Expr:
 def moment(column: str) -> pl.Expr:
     """A stamp as UTC, or the beginning of a day where only a date is given."""
     return pl.coalesce(to_utc(column), to_date(column).cast(pl.Datetime("us", "UTC")))
+
+
+def double_amount(column: str) -> pl.Expr:
+    """The text column as an exact amount; null where it is none. The tenant's amounts are doubles, and some writers show 1234.56 as
+    1234.5599999999999: what is the very same double as a number of at most four decimals and fifteen digits is that number, for no two
+    such numbers share a double. One that is another double (1234.5600000000002) was reckoned with, and stays null.
+    """
+    double = pl.col(column).cast(pl.Float64, strict=False)
+    # below a hundred thousand millions an amount in ten-thousandths has fifteen digits
+    believable = pl.col(column).str.contains(r"^-?\d+\.\d+$") & (double.abs() < 1e11)
+    parts = (pl.when(believable).then(double) * 10_000).round().cast(pl.Int64, strict=False)
+    digits = parts.abs().cast(pl.String).str.zfill(5)
+    length = digits.str.len_chars().cast(pl.Int64)
+    sign = pl.when(parts < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    text = sign + digits.str.head(length - 4) + pl.lit(".") + digits.str.tail(4)
+    # read back from its text: a division would be rounded once more
+    same = (parts != 0) & (text.cast(pl.Float64, strict=False) == double)
+    return pl.coalesce(to_amount(column), pl.when(same).then(text).cast(pl.Decimal(19, 4), strict=False))
 
 
 def companies(page: Page) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ import polars as pl
 
 from sync.canonical.contracts import BankAccount, ForecastItem
 from sync.ports import Mapped, Page
-from sync.systems.kyriba.columns import asked, companies, entity, finish, moment, plain_code, region
+from sync.systems.kyriba.columns import asked, companies, double_amount, entity, finish, moment, plain_code, region
 from sync.systems.kyriba.mapping_balances import bank_balance, cash_balances, refused
 from sync.systems.kyriba.mapping_transfers import transfers
 from sync.systems.kyriba.settings import Settings
@@ -25,7 +25,6 @@ from sync.wire_frames import (
     readable,
     required,
     text_frame,
-    to_amount,
     to_date,
     to_utc,
 )
@@ -102,7 +101,7 @@ def _flows(rows: Rows, page: Page, settings: Settings) -> Mapped:
         legal_entity=entity(pl.col("account_code").replace_strict(listed, default=None, return_dtype=pl.String), settings),
     )
     frame = frame.with_columns(
-        changed_at=to_utc("updated"), created_at=to_utc("created"), expected_date=to_date("day"), amount=to_amount("amount_said")
+        changed_at=to_utc("updated"), created_at=to_utc("created"), expected_date=to_date("day"), amount=double_amount("amount_said")
     ).with_columns(
         source_version=pl.col("changed_at").dt.epoch("ms"),
         made_at=pl.coalesce("created_at", "changed_at"),

@@ -10,7 +10,7 @@ import polars as pl
 
 from sync.canonical.contracts import BankBalance
 from sync.ports import REJECT_SCHEMA, Mapped, Page, no_rejects
-from sync.systems.kyriba.columns import asked, companies, entity, finish, region
+from sync.systems.kyriba.columns import asked, companies, double_amount, entity, finish, region
 from sync.systems.kyriba.settings import Settings
 from sync.systems.kyriba.wire import ACCOUNT_HEADER, BALANCE_HEADER, REFUSED_HEADER
 from sync.wire_frames import (
@@ -24,7 +24,6 @@ from sync.wire_frames import (
     readable,
     required,
     text_frame,
-    to_amount,
     to_date,
 )
 
@@ -109,7 +108,7 @@ def _settled(frame: pl.DataFrame, when: datetime, listed: Mapping[str, str | Non
         amount_said=pl.coalesce("amount_value", "amount_text"),
         legal_entity=entity(pl.col("account").replace_strict(listed, default=None, return_dtype=pl.String), settings),
     ).with_columns(
-        amount=to_amount("amount_said"),
+        amount=double_amount("amount_said"),
         source_version=pl.lit(when.date().toordinal(), pl.Int64),
         # known to the bank by the end of its day; today's only as of when it was asked
         changed_at=pl.min_horizontal(

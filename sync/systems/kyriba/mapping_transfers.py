@@ -12,7 +12,7 @@ import polars as pl
 
 from sync.canonical.contracts import OutgoingPayment
 from sync.ports import Mapped, Page
-from sync.systems.kyriba.columns import asked, companies, entity, finish, moment, plain_code, region
+from sync.systems.kyriba.columns import asked, companies, double_amount, entity, finish, moment, plain_code, region
 from sync.systems.kyriba.settings import Settings
 from sync.wire_frames import (
     Rows,
@@ -24,7 +24,6 @@ from sync.wire_frames import (
     readable,
     required,
     text_frame,
-    to_amount,
     to_date,
 )
 
@@ -71,7 +70,7 @@ def transfers(rows: Rows, page: Page, settings: Settings) -> Mapped:
     )
     frame = frame.with_columns(
         currency=plain_code("currency_said"),
-        amount=to_amount("amount_said"),
+        amount=double_amount("amount_said"),
         due_date=to_date("due_date_said"),
         stamp=moment("updated_said"),
         payee=pl.col("payee_said"),
