@@ -18,7 +18,8 @@ from sync.connections import Connection, Landscape, LegalEntity
 from sync.errors import PermanentError, SourceError, UnknownOutcome
 from sync.http_gate import _GATES
 from sync.ports import Cursor, Order
-from sync.systems.sap_s4 import make_source, make_target
+from sync.systems.sap_s4 import make_source, make_target, reading
+from sync.systems.sap_s4.walk import Query
 from tests.contracts.suite_store import Store, pull
 
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
@@ -33,13 +34,13 @@ LANDSCAPE = Landscape(
 class Reader:
     """The sandbox's sap-emea and what we know of it after our pulls."""
 
-    def __init__(self, running: sandbox.Running) -> None:
+    def __init__(self, running: sandbox.Running, connection: Connection | None = None) -> None:
         self.running = running
         self.store = Store()
         self.cursors: dict[str, Cursor | None] = {}
         known = running.system("sap-emea")
         os.environ["S4_TEST_USER"], os.environ["S4_TEST_PASSWORD"] = known["user"], known["password"]
-        self.connection = Connection(
+        self.connection = connection or Connection(
             name="sap-emea", system="sap_s4", region="EMEA", legal_entities=("DE01", "GB01"), allow_private_addresses=True,
             options={"base_url": known["base_url"]}, secrets={"user": "env:S4_TEST_USER", "password": "env:S4_TEST_PASSWORD"},
         )  # fmt: skip
@@ -98,6 +99,19 @@ def test_the_first_read_is_the_world(reader: Reader) -> None:
     reader.read()
     reader.check()
     assert reader.read() < 40, "a second read brings little more than the overlap"
+
+
+def test_pages_are_small_and_read_once(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pages of every stream, some asked for ahead, give the same picture: a host that heeds what it is asked is not read in passes."""
+
+    def never(query: Query, *_: object) -> None:
+        raise AssertionError(f"{query.entity_set.path} is read over and over")
+
+    monkeypatch.setattr(reading, "Passes", never)
+    options = {**reader.connection.options, "page_size": 10, "read_ahead": 4}
+    small = Reader(reader.running, connection=reader.connection.model_copy(update={"name": "sap-emea-small", "options": options}))
+    small.read()
+    small.check()
 
 
 def test_what_happens_is_followed(reader: Reader) -> None:

@@ -39,11 +39,13 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Level:
     """One step of an order: the properties that are ordered by, and the place that a record has by them; None: it can't say. Of records
-    that share a place the next level says which comes first; the last level's places belong to one record each.
+    that share a place the next level says which comes first; the last level's places belong to one record each. `names`: the properties
+    are part of a record's key.
     """
 
     fields: tuple[str, ...]
     place: Callable[[Record], Place | None]
+    names: bool = True
 
 
 Order = tuple[Level, ...]
@@ -69,7 +71,7 @@ def by_stamp(stamp: str, dialect: Dialect, *keys: str) -> Order:
         from_, to = dialect.moment(at), dialect.moment(at + _STEP)
         return Place(f"{stamp} ge {from_}", f"{stamp} ge {from_} and {stamp} lt {to}", f"{stamp} ge {to}")
 
-    return (Level((stamp,), place), *by(*keys))
+    return (Level((stamp,), place, names=False), *by(*keys))
 
 
 def in_order(split: Split, level: Level, after: Values | None) -> bool:
@@ -93,9 +95,8 @@ def values(record: Record | None, level: Level) -> Values | None:
 
 
 def keys_of(split: Split, order: Order) -> list[Values]:
-    """What tells each record of an answer from all others: the values of the levels below the first, or of the only one."""
-    levels = order[1:] or order
-    return _values(split, tuple(field for level in levels for field in level.fields))
+    """What tells each record of an answer from all others: the values of its key."""
+    return _values(split, tuple(field for level in order if level.names for field in level.fields))
 
 
 def _by_key(key: str) -> Callable[[Record], Place | None]:

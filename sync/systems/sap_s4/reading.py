@@ -150,7 +150,7 @@ class Reader:
         ):
             left = got.count - guess.skip - len(records)
             if left == 0 or (left > 0 and len(records) == self._page_size):
-                return replace(got, count=len(records) + left)
+                return replace(got, count=len(records) + left, overlaps=True)
         ahead.forget()
         return None
 

@@ -47,6 +47,7 @@ class Query:
 class Got:
     """One answer: its bytes, its records as bytes, and the first and the last of them. `following`: the host's link to the next one;
     `count`: of all that fulfil the query's conditions, where the host says it. `settled`: no record before it is still to come.
+    `overlaps`: it begins with records of the answer before, as it was asked to.
     """
 
     body: bytes
@@ -56,6 +57,7 @@ class Got:
     following: str | None = None
     count: int | None = None
     settled: bool = True
+    overlaps: bool = False
 
 
 def got_of(body: bytes) -> Got:
@@ -158,7 +160,7 @@ class Walk:
         """
         if again or (self.query.grows and got.count is not None and got.count < self._due):
             return True
-        return not in_order(got.split, self.query.order[0], self._after)
+        return not in_order(got.split, self.query.order[0], None if got.overlaps else self._after)
 
     def _nothing_new(self, got: Got) -> bool:
         """Whether a host without paging of any kind has shown that there is nothing behind what it gave."""
