@@ -23,7 +23,7 @@ from db.engine import Database, Writing, reading, writing
 from sync import crash, effects
 from sync.connections import Connection, Landscape
 from sync.effects import Entry
-from sync.errors import MAX_ATTEMPTS, ConflictError, QuotaError, SourceError, UnknownOutcome, decide_retry
+from sync.errors import MAX_ATTEMPTS, ConflictError, QuotaError, SourceError, TransientError, UnknownOutcome, decide_retry
 from sync.exceptions import Failure, record_exception, resolve_effect
 from sync.ports import Batching, Order, Receipt, Target
 from sync.systems.registry import system
@@ -284,7 +284,8 @@ class _Step:
                 return "again"
             if decision.action == "stop":
                 effects.fail(conn, self.entry.id, error.detail, error.kind, now=self.clock.now())
-                self._exception(conn, "effect_failed", f"{self.entry.effect_key}: {error.detail}", {"status": error.status})
+                cause = "effect_undelivered" if isinstance(error, TransientError) else "effect_failed"
+                self._exception(conn, cause, f"{self.entry.effect_key}: {error.detail}", {"status": error.status})
                 return "failed"
             wait = timedelta(seconds=decision.delay_seconds)
             if decision.until is not None:

@@ -53,6 +53,8 @@ CAUSES: dict[str, Cause] = {
         Cause("source_permanent", "The system refuses our request", "Look at the error; test the connection.", "high"),
         Cause("source_down", "The system does not answer", "It is retried by itself; call the owner if it lasts.", "high"),
         Cause("effect_failed", "A write to another system was refused", "Look at the answer; correct the cause, then replay.", "critical"),
+        Cause("effect_undelivered", "A write could not be delivered: the other system does not answer",
+              "It did not happen; replay once the system is back.", "critical"),
         Cause("effect_unknown", "A write may or may not have happened", "The target is read before any retry; replay does that now.", "critical"),
         Cause("effect_conflict", "The record changed in the target since the decision", "Replay: it is read and decided again.", "high"),
         Cause("rule_failed", "A rule could not be evaluated", "Look at its inputs, then replay the event.", "high"),

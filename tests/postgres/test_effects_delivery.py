@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from db.clock import FixedClock
 from db.engine import reading, writing
 from sync import delivery, effects, process_region
+from sync.canonical.causes import CAUSES
 from sync.connections import Connection, Landscape
 from sync.delivery import Delivered
 from sync.effects import Plan
@@ -165,8 +166,10 @@ def test_a_transient_error_gives_up_after_five_tries(world: World) -> None:
         soon(world)
         run(world, target)
     assert (state(world).state, state(world).attempts) == ("failed", 5)
-    (item,) = world.rows("select cause, money_at_risk, currency, severity from process.exception")
-    assert (item.cause, str(item.money_at_risk), item.currency, item.severity) == ("effect_failed", "40000.0000", "EUR", "critical")
+    (item,) = world.rows("select id, cause, hint, money_at_risk, currency, severity from process.exception")
+    assert (item.cause, str(item.money_at_risk), item.currency, item.severity) == ("effect_undelivered", "40000.0000", "EUR", "critical")
+    assert "It did not happen" in item.hint
+    assert "refused" not in CAUSES[item.cause].title
 
 
 @pytest.mark.parametrize("error", [PermanentError("no such field"), AuthError("refused")])
