@@ -102,8 +102,8 @@ def _rows(desk: Desk, seen: Exceptions, query: ExceptionFilter) -> None:
     picked = [seen.rows[at].id for at in tables.chosen_rows(_TABLE) if at < len(seen.rows)]
     _actions(desk, seen, query, picked)
     st.dataframe(data.drop("id"), key=_TABLE, on_select="rerun", selection_mode="multi-row", hide_index=True, alt="Exceptions", placeholder="\u2013", column_config={
-        "severity": "Severity", "title": st.column_config.TextColumn("Cause", width="medium"), "record": "Record", "customer": st.column_config.TextColumn("Customer", width="medium"),
-        "amount": st.column_config.NumberColumn("Money at risk", format="%,.2f"), "currency": "Currency", "due": "Due", "state": "State", "owner": "Owner", "attempts": "Attempts",
+        "severity": "Severity", "title": st.column_config.TextColumn("Cause", width="medium"), "record": "Record", "customer": st.column_config.TextColumn("Customer", width=236),
+        "amount": st.column_config.NumberColumn("Money at risk", format="%,.2f"), "currency": "Currency", "due": "Due", "state": st.column_config.TextColumn("State", width=112), "owner": st.column_config.TextColumn("Owner", width=128), "attempts": "Attempts",
         "connection": "Connection", "message": st.column_config.TextColumn("What happened", width="large"),
     })  # fmt: skip
     pages = -(-seen.total // PAGE_SIZE)

@@ -160,10 +160,11 @@ def _order(desk: Desk, form: state.Form) -> None:
 
 def _until(desk: Desk) -> str:
     zone = frame.zone()
-    tomorrow = desk.now().astimezone(zone).date() + timedelta(days=7)
-    day = st.date_input("Dismissed until", tomorrow, format="YYYY-MM-DD", key="act.until", min_value=desk.now().astimezone(zone).date())
+    today = desk.now().astimezone(zone).date()
+    proposed = today + timedelta(days=7)
+    day = st.date_input("Dismissed until", proposed, format="YYYY-MM-DD", key="act.until", min_value=today + timedelta(days=1))
     st.caption("A new failure of the same kind comes back as its own exception, whatever is dismissed here.")
-    return datetime.combine(day or tomorrow, time(0), zone).astimezone(UTC).isoformat()
+    return datetime.combine(day or proposed, time(0), zone).astimezone(UTC).isoformat()
 
 
 def _changes(form: state.Form) -> dict[str, str]:

@@ -65,3 +65,50 @@ def test_a_decision_leads_to_its_order_and_a_request_to_its_outcome(page: Page, 
     expect(page.locator(".st-key-receipt-panel").first).to_contain_text("Request for an order")
     asked = page.locator(".st-key-exposure-order-4500001872").get_by_text("waits for another person's approval")
     expect(asked).to_have_count(1)
+
+
+def test_an_operator_replays_a_group_of_exceptions(page: Page, address: str) -> None:
+    """From a cause to one of its exceptions, to the preview, and to the outcome, all in the browser."""
+    page.goto(f"{address}/exceptions")
+    page.locator(".st-key-exceptions-group-0 button").click()
+    expect(page.get_by_test_id("stMain")).to_contain_text("One group")
+    expect(page).to_have_url(re.compile("fingerprint="))
+    page.goto(f"{address}/exceptions?id=1003")
+    page.locator(".st-key-exception-replay button").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("would land")
+    dialog.get_by_role("button", name="Replay", exact=True).dblclick()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    receipt = page.locator(".st-key-receipt-panel").first
+    expect(receipt).to_contain_text("Replay")
+    expect(receipt).to_contain_text("1 of 1 done")
+
+
+@pytest.mark.parametrize(("key", "submit", "outcome"), [("assign", "Assign", "Assignment"), ("dismiss", "Dismiss", "Dismissal")])
+def test_an_operator_takes_an_exception_or_puts_it_off(page: Page, address: str, key: str, submit: str, outcome: str) -> None:
+    """The form proposes its answers, asks for the reason where one is kept, and the page shows what became of it."""
+    page.goto(f"{address}/exceptions?id=1003")
+    page.locator(f".st-key-exception-{key} button").click()
+    dialog = page.get_by_role("dialog")
+    if key == "dismiss":
+        expect(dialog).to_contain_text("Dismissed until")
+        dialog.get_by_role("button", name=submit, exact=True).click()
+        expect(dialog).to_contain_text("the reason included")
+        reason = dialog.get_by_role("textbox", name="Reason")
+        reason.fill("The customer is being created")
+        reason.blur()
+    else:
+        expect(dialog.get_by_role("textbox", name="Owner")).to_have_value("Oskar Operator")
+    dialog.get_by_role("button", name=submit, exact=True).click()
+    expect(page.locator(".st-key-receipt-panel").first).to_contain_text(outcome)
+
+
+def test_a_connection_is_opened_from_the_list(page: Page, address: str) -> None:
+    """Its system by its proper name, its streams, its events and its runs; and back to the list."""
+    page.goto(f"{address}/connections")
+    page.locator(".st-key-connections-open-sap-apac button").click()
+    main = page.get_by_test_id("stMain")
+    for words in ("SAP S/4HANA", "Streams", "Events", "Last runs"):
+        expect(main).to_contain_text(words)
+    page.locator(".st-key-connections-back button").click()
+    expect(page.locator(".st-key-connections-open-sap-apac button")).to_be_visible()
