@@ -93,3 +93,10 @@ def test_no_two_test_files_have_one_name() -> None:
     """Test folders are no packages: pytest refuses a second file of the same name."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+@pytest.mark.xdist_group("kept-together")
+def test_tests_that_belong_together_run_on_one_worker(request: pytest.FixtureRequest) -> None:
+    """Where the tests are dealt out by groups, the runner has read the groups: some versions of it pass over them without a word."""
+    dealt = getattr(request.config, "workerinput", {}).get("workerid") and request.config.getoption("loadgroup", default=False)
+    assert not dealt or request.node.nodeid.endswith("@kept-together")

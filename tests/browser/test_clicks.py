@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.bench.page_server import serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("clicks")]
 
 
 @pytest.fixture(scope="module")

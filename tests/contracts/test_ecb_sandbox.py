@@ -18,6 +18,9 @@ from sync.systems.ecb import make_source
 from tests.contracts.suite_sandbox import Dial, connection_to
 from tests.contracts.suite_store import Store, pull
 
+pytestmark = pytest.mark.xdist_group("ecb-sandbox")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 10, 20, 12, tzinfo=UTC)
 
 

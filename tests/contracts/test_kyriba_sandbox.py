@@ -20,6 +20,9 @@ from sync.systems.kyriba import make_source, make_target
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pages_of, pull
 
+pytestmark = pytest.mark.xdist_group("kyriba-sandbox")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 """The world is the same on every day that the tests run."""
 

@@ -21,6 +21,9 @@ from sync.systems.kyriba import make_source
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pull
 
+pytestmark = pytest.mark.xdist_group("kyriba-sandbox-tasks")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 TEMPLATES = ("E_BK_BAI2", "E_BK_CAMT053", "E_BK_MT940")
 ENTITIES = ("US01", "JP01", "SG01", "MX01")

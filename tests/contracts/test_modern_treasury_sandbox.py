@@ -26,6 +26,9 @@ from tests.contracts.suite_openapi import Description
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pages_of, pull
 
+pytestmark = pytest.mark.xdist_group("modern-treasury-sandbox")
+"""One worker: two would start the sandbox twice."""
+
 SYSTEM = "modern-treasury"
 STREAM = "expected_payments"
 DESCRIPTION = Description(spec.spec())

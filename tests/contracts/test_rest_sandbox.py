@@ -26,6 +26,9 @@ from tests.contracts.suite_openapi import Description
 from tests.contracts.suite_sandbox import Dial
 from tests.contracts.suite_store import Store, pages_of, pull
 
+pytestmark = pytest.mark.xdist_group("rest-sandbox")
+"""One worker: two would start the sandbox twice."""
+
 ROOT = Path(__file__).parents[2]
 SYSTEM = "subscriptions"
 STREAM = "invoices"

@@ -21,6 +21,9 @@ from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.contracts.suite_store import Store, pages_of, pull
 from tests.contracts.test_salesforce_login import PEM, PUBLIC
 
+pytestmark = pytest.mark.xdist_group("salesforce-sandbox")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 """The world is the same on every day that the tests run."""
 

@@ -22,6 +22,9 @@ from sync.systems.sap_s4 import make_source, make_target, reading
 from sync.systems.sap_s4.walk import Query
 from tests.contracts.suite_store import Store, pull
 
+pytestmark = pytest.mark.xdist_group("sap-s4-sandbox")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 LANDSCAPE = Landscape(
     legal_entities=tuple(

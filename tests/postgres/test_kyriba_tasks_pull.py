@@ -25,6 +25,9 @@ from tests.contracts.suite_sandbox import LANDSCAPE, connection_to
 from tests.postgres.metrics_facts import Facts
 from tests.postgres.synthetic import Database
 
+pytestmark = pytest.mark.xdist_group("kyriba-tasks-pull")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 
 

@@ -25,6 +25,9 @@ from sync.pull import pull_stream
 from sync.systems.registry import door
 from tests.postgres.sandbox_house import SandboxHouse, furnish
 
+pytestmark = pytest.mark.xdist_group("modern-treasury-pull")
+"""One worker: two would start the sandbox twice."""
+
 NAME = "modern-treasury"
 
 

@@ -19,6 +19,9 @@ from sync.systems.registry import system
 from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
 from tests.postgres.synthetic import Database
 
+pytestmark = pytest.mark.xdist_group("salesforce-kyriba-pull")
+"""One worker: two would start the sandbox twice."""
+
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 """The world is the same on every day that the tests run."""
 
