@@ -309,7 +309,10 @@ class _Step:
             evidence={"effect_key": self.entry.effect_key, "payload": dict(payload), **detail},
             attempts=self.entry.attempts,
         )
-        record_exception(conn, failure, now=self.clock.now(), reporting_currency=self.landscape.reporting_currency)
+        now = self.clock.now()
+        # One write has one exception: what it said before under another cause is out of date, and its money at risk would count twice.
+        resolve_effect(conn, self.entry.id, now=now, resolution=f"told anew as {cause}", but=cause)
+        record_exception(conn, failure, now=now, reporting_currency=self.landscape.reporting_currency)
 
 
 def ask_again(conn: Writing, entry: Entry, words: str, *, now: datetime) -> bool:

@@ -133,14 +133,15 @@ def resolve(conn: Writing, ids: Sequence[int], *, now: datetime, resolution: str
     ).rowcount
 
 
-def resolve_effect(conn: Writing, effect_id: int, *, now: datetime, resolution: str) -> int:
-    """Closes what was open about an effect that is confirmed now."""
+def resolve_effect(conn: Writing, effect_id: int, *, now: datetime, resolution: str, but: str | None = None) -> int:
+    """Closes what was open about an effect, as once it is confirmed; not what has the cause `but`. Returns how many were open."""
     return conn.execute(
         sa.text(
             "update process.exception set state = 'resolved', resolved_at = :now, resolution = :resolution"
             " where effect_id = :id and kind = 'effect' and state not in ('resolved', 'dismissed')"
+            " and cause is distinct from cast(:but as text)"
         ),
-        {"id": effect_id, "now": now, "resolution": resolution},
+        {"id": effect_id, "now": now, "resolution": resolution, "but": but},
     ).rowcount
 
 

@@ -172,6 +172,19 @@ def test_a_transient_error_gives_up_after_five_tries(world: World) -> None:
     assert "refused" not in CAUSES[item.cause].title
 
 
+def test_an_outage_that_turns_out_a_refusal_is_one_exception(world: World) -> None:
+    """Sent again once the system is back, and refused then: the refusal stands open, the outage does not, and the money counts once."""
+    target = ScriptedTarget(script=[*[(TransientError("503"), False)] * 5, (PermanentError("no such field"), False)])
+    for _ in range(5):
+        soon(world)
+        run(world, target)
+    (effect,) = world.rows(f"select id from process.effect where effect_key = '{KEY}'")
+    world.write(lambda conn: effects.retry(conn, [effect.id]))
+    run(world, target)
+    found = world.rows("select cause, state from process.exception order by id")
+    assert [tuple(each) for each in found] == [("effect_undelivered", "resolved"), ("effect_failed", "new")]
+
+
 @pytest.mark.parametrize("error", [PermanentError("no such field"), AuthError("refused")])
 def test_a_refusal_is_a_persons_at_once(world: World, error: Exception) -> None:
     """What the target refuses for good is not tried again by itself."""
