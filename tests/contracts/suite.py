@@ -27,7 +27,7 @@ import pytest
 from sync.canonical.causes import CAUSES
 from sync.canonical.contracts import CONTRACTS, Contract
 from sync.errors import DataError, SourceError
-from sync.ports import REJECT_SCHEMA, Cursor, Mapped, Source
+from sync.ports import REJECT_SCHEMA, Cursor, Filing, Mapped, Source
 from tests.contracts.suite_store import Pulled, Store, ordinals, pages_of, pull, pull_pages
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
@@ -179,6 +179,28 @@ class AdapterSuite:
         case.put("k5", 105, newest - case.late_by)
         _read(case, done.cursor, store)
         assert _worths(case, store)[case.source_key("k5")] == 105
+
+    def test_a_record_that_changes_while_it_is_paged_hides_no_other(self, case: AdapterCase) -> None:
+        """After the first page a record is changed, which moves it within the list where lists are in the order of change: with the next
+        pull at the latest everything is there as it is now.
+        """
+        since = case.now - DAY
+        for n in range(1, 8):
+            case.put(f"k{n}", 100 + n, since + n * MINUTE)
+        store, source = Store(), case.source()
+        cursor: Cursor | None = None
+        try:
+            for count, page in enumerate(pages_of(source, case.stream, None, now=case.now)):
+                store.take(source.map(case.stream, page))
+                cursor = cursor if page.cursor is None else page.cursor
+                if isinstance(source, Filing):
+                    source.settled(case.stream, page, accepted=True, reason=None)
+                if count == 0:
+                    case.put("k1", 201, since + 30 * MINUTE)
+        finally:
+            source.close()
+        _read(case, cursor, store)
+        assert _worths(case, store) == {case.source_key(f"k{n}"): Decimal(201 if n == 1 else 100 + n) for n in range(1, 8)}
 
     def test_a_duplicate_is_one_record(self, case: AdapterCase) -> None:
         """A record delivered twice is the same record with the same version and content."""
