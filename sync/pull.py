@@ -177,7 +177,9 @@ class _Pull:
         self._on_commit = on_commit
         self._handed = handed
         self._beside = beside
-        self._writer = pull_batch.Writer(connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed)
+        self._writer = pull_batch.Writer(
+            connection, source.streams(), stream, lease, reporting_currency=reporting_currency, handed=handed, beside=beside
+        )
         self._result = PullResult(connection.name, stream.name, "done")
         self._renewed = time.monotonic()
         self._told = False

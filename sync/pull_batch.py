@@ -67,11 +67,13 @@ class Writer:
         *,
         reporting_currency: str,
         handed: bool,
+        beside: bool = False,
     ) -> None:
         self._connection = connection
         self._stream = stream
         self._lease = lease
         self._handed = handed
+        self._beside = beside
         self._require = requires_customers(connection, offered)
         self._sequence = 0
         self._run_id: int | None = None
@@ -194,25 +196,27 @@ class Writer:
             complete_until=None if self._handed else max(stamps, default=None),
             newest_changed_at=outcome.newest_changed_at,
             records=outcome.counts.received,
-            fields_seen=_fields(items),
+            fields_seen=_fields(items, self._fields_seen),
         )
         streams.advance(conn, self._connection.name, self._stream.name, progress)
         return None if cursor is None else json.dumps(dict(cursor))
 
     def _drift(self, conn: Writing, items: Sequence[Arrived], outcome: Outcome, now: datetime) -> DataError | None:
         """A field that is new is only written down. When a needed one went missing or changed on too many records, the stream is
-        paused once they are quarantined, with one exception for the cause: the rest of the source would fail alike.
+        paused once they are quarantined, with one exception for the cause: the rest of the source would fail alike. A few records that
+        were read by name say nothing of the rest.
         """
-        seen, known = _fields(items), self._fields_seen
+        known = self._fields_seen
+        seen = _fields(items, known)
         self._fields_seen = {**known, **seen}
         where = {"connection": self._connection.name, "stream": self._stream.name}
-        if not known or not seen:
+        if not known or not seen or self._beside:
             return None
         if added := sorted(set(seen) - set(known)):
             _log.info("new fields", fields=added, **where)
         pages = [item.mapped.fields_seen for item in items if item.mapped is not None and item.mapped.records]
         gone = sorted({name for page in pages for name in known if name not in page})
-        retyped = sorted({name for page in pages for name, kind in page.items() if known.get(name, kind) != kind})
+        retyped = sorted({name for page in pages for name, kind in page.items() if len({kind, known.get(name, kind)} - {"null"}) > 1})
         suspects = ("schema_drift", *(_DRIFT_CAUSES if gone or retyped else ()))
         drifted = sum(outcome.causes.get(cause, 0) for cause in suspects)
         if drifted <= DRIFT_SHARE * outcome.counts.received:
@@ -247,10 +251,11 @@ class Writer:
         )
 
 
-def _fields(items: Sequence[Arrived]) -> dict[str, str]:
-    """The fields that these pages' records carried, with their kinds."""
+def _fields(items: Sequence[Arrived], known: Mapping[str, str]) -> dict[str, str]:
+    """The fields that these pages' records carried, with their kinds; of one that holds nothing in them the kind that is known."""
     seen: dict[str, str] = {}
     for item in items:
         if item.mapped is not None and item.mapped.records:
-            seen.update(item.mapped.fields_seen)
+            for name, kind in item.mapped.fields_seen.items():
+                seen[name] = seen.get(name, known.get(name, kind)) if kind == "null" else kind
     return seen

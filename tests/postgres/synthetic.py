@@ -120,7 +120,7 @@ def mapped(records: list[dict[str, Any]]) -> Mapped:
             rows.setdefault(part["entity"], []).append({"ordinal": ordinal, **part})
     frames = {entity: frame(entity_rows) for entity, entity_rows in rows.items()}
     refused = pl.DataFrame(rejects, schema=REJECT_SCHEMA) if rejects else no_rejects()
-    seen = {name: type(value).__name__ for record in records for name, value in record.items()}
+    seen = {name: "null" if value is None else type(value).__name__ for record in records for name, value in record.items()}
     return Mapped(len(records), frames, refused, tuple(totals), seen, pl.DataFrame(gone, schema=GONE_SCHEMA))
 
 

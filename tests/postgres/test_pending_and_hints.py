@@ -267,6 +267,29 @@ def test_a_key_that_is_refused_for_good_costs_only_itself(engine: sa.Engine, clo
     assert [row.state for row in rows(engine, "select state from process.exception")] == ["resolved"]
 
 
+@dataclass
+class BrokenRecordSource(AskedSource):
+    """Shows by name a record that has lost its key and its name."""
+
+    def reread(self, stream: str, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
+        self.reread_keys.append(tuple(keys))
+        record = {key: value for key, value in customer(keys[0], 9).items() if key != "name"} | {"source_key": ""}
+        for page in MemorySource({stream: [[record]]}).pull(stream, None, now=now):
+            yield replace(page, cursor=None)
+
+
+def test_a_broken_record_read_by_name_is_no_drift(engine: sa.Engine, clock: FixedClock) -> None:
+    """One of one is all there is: the record is quarantined, and the stream goes on."""
+    source = BrokenRecordSource({"customers": [[customer("C1")]]})
+    shop = _shop(engine, source, clock)
+    tasks.pull(shop, "erp", "customers", "clock")
+    _hear(engine, clock, Notice("n1", (Hint("customers", ("C1",)),)))
+    assert _pull_again(shop, source) == "done"
+    assert source.reread_keys == [("C1",)]
+    assert [row.cause for row in rows(engine, "select cause from process.exception")] == ["missing_field"]
+    assert _stream_stands(engine)
+
+
 def test_a_refusal_that_comes_back_is_told_again(engine: sa.Engine, clock: FixedClock) -> None:
     """The exception that the next pull closed is open again, not lost."""
     source, shop = _picky(engine, clock, "C!", **{"C!": PermanentError("not yours")})

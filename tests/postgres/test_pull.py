@@ -234,6 +234,17 @@ def test_schema_drift_pauses_the_stream(engine: sa.Engine, clock: FixedClock) ->
     assert rows(engine, "select distinct contract_version from canonical.customer")[0][0] == 1
 
 
+def test_a_bad_record_with_an_empty_field_is_no_drift(engine: sa.Engine, clock: FixedClock) -> None:
+    """A page of one record, whose country nobody has filled in and whose day is none: it is quarantined alone, the stream goes on."""
+    source = MemorySource({"customers": [[customer(f"C{n}", country="DE") for n in range(3)]]})
+    pull(engine, source, "customers", clock)
+    source.pages["customers"].append([customer("C1", 2, country=None) | {"reject": "bad_date"}])
+    result = pull(engine, source, "customers", clock)
+    assert (result.state, result.counts.quarantined) == ("done", 1)
+    row = rows(engine, "select is_paused, fields_seen from process.stream where stream = 'customers'")[0]
+    assert (row.is_paused, row.fields_seen["country"]) == (False, "str")
+
+
 def test_a_source_that_finds_its_fields_gone_is_told_as_drift(engine: sa.Engine, clock: FixedClock) -> None:
     """A system that says itself that a field is gone makes one exception with that cause, and nothing is pulled."""
 
