@@ -95,9 +95,8 @@ class FakeDesk:
         self._mood_check()
         if self._is_empty:
             return Today(figures.NOW, _missing(figures.today_tiles()), [], [])
-        return Today(
-            self._as_of(known_at), self._cut_tiles(figures.today_tiles()), figures.hand_items(), figures.feeds(stale=self.mood == "stale")
-        )
+        feeds = [feed for feed in figures.feeds(stale=self.mood == "stale") if self._sees(feed.region)]
+        return Today(self._as_of(known_at), self._cut_tiles(figures.today_tiles()), figures.hand_items(), feeds)
 
     def receivables(self, query: ReceivablesFilter, known_at: datetime | None = None) -> Receivables:
         self._mood_check()

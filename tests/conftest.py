@@ -39,6 +39,11 @@ hypothesis.settings.register_profile("tidegate", deadline=None)
 hypothesis.settings.load_profile("tidegate")
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:  # noqa: ARG001
+    """Bytes don't name a test: those of an archive hold the second of its making, and two workers would not know each other's tests."""
+    return argname if isinstance(val, bytes) and len(val) > 24 else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests marked `postgres_versions` once per version that can be started here."""
     if "server_version" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postgres_versions"):

@@ -38,6 +38,7 @@ from app.office import Office
 from db.clock import DatabaseClock
 from db.engine import Reading, Scope, reading, writing
 from metrics.frames import NOW, Bound, known
+from sync.connections import Landscape
 
 _LOG = structlog.get_logger(__name__)
 
@@ -58,6 +59,16 @@ class LiveDesk:
         """What the database lets this person see."""
         return Scope(regions=self._person.regions, actor=self._person.subject)
 
+    @property
+    def _landscape(self) -> Landscape:
+        """The installation's configuration with the connections of this person's regions alone: of others they see no row, and one without
+        rows would look as if it had never been read.
+        """
+        whole, regions = self._office.landscape, self._person.regions
+        if regions is None:
+            return whole
+        return whole.model_copy(update={"connections": tuple(each for each in whole.connections if each.region in regions)})
+
     def now(self) -> datetime:
         return self._office.clock.now()
 
@@ -72,7 +83,7 @@ class LiveDesk:
 
     def today(self, known_at: datetime | None = None) -> Today:
         with self._reading() as conn:
-            return today.today(conn, self._office.landscape, self._person, now=self.now(), known_at=known_at)
+            return today.today(conn, self._landscape, self._person, now=self.now(), known_at=known_at)
 
     def receivables(self, query: ReceivablesFilter, known_at: datetime | None = None) -> Receivables:
         with self._reading() as conn:
@@ -132,7 +143,7 @@ class LiveDesk:
 
     def connections(self) -> Sequence[ConnectionView]:
         with self._reading() as conn:
-            return sources.connections(conn, self._office.landscape, now=self.now())
+            return sources.connections(conn, self._landscape, now=self.now())
 
     def evidence(self, raw_record_id: int) -> Evidence:
         with self._reading() as conn:

@@ -191,6 +191,8 @@ def test_regions_hold_for_every_question(desk_of: DeskOf) -> None:
     for frame in frames:
         assert set(frame["region"].drop_nulls().to_list()) <= {"EMEA"}
     assert {case.region for case in seen.cases} <= {"EMEA"}
+    assert {connection.region for connection in desk.connections()} <= {"EMEA"}
+    assert {feed.region for feed in desk.today().feeds} <= {"EMEA"}
 
 
 def test_only_operators_command(desk_of: DeskOf) -> None:
