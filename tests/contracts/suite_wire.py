@@ -30,7 +30,7 @@ RECORDS = 7
 CALLS_MAX = 40
 """More calls than this in one failing pull are a loop."""
 
-BROKEN_CALLS = 8
+BROKEN_CALLS = 5
 """About so many of a pull's calls are broken, one pull for each; a pull of fewer calls is broken at every one."""
 
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Log on</title></head><body><form>User</form></body></html>"

@@ -162,8 +162,8 @@ def test_all_duplicate_replay_writes_hardly_any_wal(engine: sa.Engine) -> None:
             return int(written.scalar_one())
 
     first = wal_of(batch)
-    wal_of(batch)
-    assert wal_of(batch) * 100 < first
+    # Whatever else the server writes meanwhile, a vacuum or the pages' first hints after a checkpoint, only adds: the least one counts.
+    assert min(wal_of(batch) for _ in range(5)) * 100 < first
 
 
 def test_a_frame_of_another_shape_is_refused(engine: sa.Engine) -> None:
