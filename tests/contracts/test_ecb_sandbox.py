@@ -31,15 +31,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
-    yield dial
-    dial.clear()
-    dial.close()
-
-
-@pytest.fixture
 def connection(box: Running, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Connection:
     return connection_to(box, "ecb", "ecb", monkeypatch, currencies=["USD", "JPY", "GBP", "CHF"]).model_copy(
         update={"name": f"ecb-{abs(hash(request.node.name))}"}

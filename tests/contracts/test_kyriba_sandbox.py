@@ -37,15 +37,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
-    yield dial
-    dial.clear()
-    dial.close()
-
-
-@pytest.fixture
 def tenant(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
     tenant = connection_to(box, "kyriba", "kyriba", monkeypatch, "client_id", "client_secret", page_size=20, balance_history_days=60)
     return tenant.model_copy(update={"name": f"kyriba-{next(_NUMBER)}"})

@@ -37,15 +37,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
-    yield dial
-    dial.clear()
-    dial.close()
-
-
-@pytest.fixture
 def tenant(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
     options: dict[str, Any] = {"statement_templates": TEMPLATES, "task_poll_seconds": 0.2, "page_size": 20}
     tenant = connection_to(box, "kyriba", "kyriba", monkeypatch, "client_id", "client_secret", **options)

@@ -42,15 +42,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
-    yield dial
-    dial.clear()
-    dial.close()
-
-
-@pytest.fixture
 def organisation(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
     told = connection_to(box, SYSTEM, "modern_treasury", monkeypatch, "organization_id", "api_key", page_size=20)
     return told.model_copy(update={"name": f"mt-{next(_NUMBER)}", "region": "NA", "legal_entities": ("US01",)})

@@ -44,15 +44,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
-    yield dial
-    dial.clear()
-    dial.close()
-
-
-@pytest.fixture
 def landscape(box: Running, monkeypatch: pytest.MonkeyPatch) -> Landscape:
     """The connections file as it is shipped."""
     told = environment(box.manifest)
