@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
+# Where a shell says to keep no bytecode, every process that we start would compile all it imports anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # `make test TRYTON=no` leaves out the tests that start a real Tryton, which takes a minute or two the first time.
 TRYTON ?= yes
 
