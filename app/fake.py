@@ -243,9 +243,19 @@ class FakeDesk:
         intent = self.submitted[command_id - 1]
         total = len(intent.payload.get("ids", ())) or (1_000 if "filter" in intent.payload else 1)
         looks = self._looks.get(command_id, 0)
+        if intent.kind == "test_connection":
+            return self._proof(command_id, intent, looks)
         if looks >= self._steps:
             return Receipt(command_id, intent.kind, "done", total, total, {"resolved": total}, "Done")
         return Receipt(command_id, intent.kind, "running" if looks else "queued", total, total * looks // self._steps, {}, "Working")
+
+    def _proof(self, command_id: int, intent: Intent, looks: int) -> Receipt:
+        every = queue.findings()
+        if looks >= self._steps:
+            words = f"{intent.payload['connection']}: 1 of {len(every)} not well"
+            return Receipt(command_id, intent.kind, "done", 1, 1, {"findings": every, "ok": False}, words)
+        found = every[: len(every) * looks // self._steps]
+        return Receipt(command_id, intent.kind, "running" if looks else "queued", 1, 0, {"findings": found}, "Working")
 
     def _mood_check(self) -> None:
         if self.mood == "failing":

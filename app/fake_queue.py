@@ -175,6 +175,19 @@ _SYSTEMS = {
 }
 
 
+def findings() -> list[dict[str, Any]]:
+    """What a test of a connection finds: an address and credentials that are well, and a field that may not be read."""
+    return [
+        {"what": "configuration", "ok": True, "words": "sap_s4 in APAC, secrets found"},
+        {"what": "credentials", "ok": True, "words": "TIDEGATE_READ may log in; the host's clock is 2 s ahead"},
+        {
+            "what": "sales orders",
+            "ok": False,
+            "words": "the field TotalCreditCheckStatus is not offered: ask the administrator to release it",
+        },
+    ]
+
+
 def connections(feeds: Sequence[Feed]) -> list[ConnectionView]:
     """Every connection with its feeds, runs and files."""
     views = []

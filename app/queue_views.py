@@ -272,7 +272,8 @@ class Intent:
 
     kinds and payloads: replay_exceptions {ids? | filter?, canary?} · acknowledge {ids|filter} · assign {ids|filter, owner} ·
     dismiss {ids|filter, until} · edit_and_replay {id, changes} · resolve_case {case_id, approve} · request_order_change {source, order,
-    change} · run_now {connection, stream?} · pause {connection, stream?} · resume {connection, stream?} · backfill {connection, stream?}
+    change} · run_now {connection, stream?} · test_connection {connection} · pause {connection, stream?} · resume {connection, stream?} ·
+    backfill {connection, stream?}
     """
 
     kind: str

@@ -16,6 +16,7 @@ import polars as pl
 
 from db.engine import Reading
 from db.money import AMOUNT
+from metrics import journey_waits
 from metrics.frames import EVERYTHING, MOMENT, NOW, Bound, Question, Where, ask
 
 OBJECTS = Question(
@@ -40,19 +41,6 @@ OBJECTS = Question(
         "status": pl.String,
         "due_on": pl.Date,
         "belongs_to": pl.String,
-    },
-)
-WAITS = Question(
-    "journey_waits",
-    {
-        "kind": pl.String,
-        "id": pl.Int64,
-        "source": pl.String,
-        "object_key": pl.String,
-        "outcome": pl.String,
-        "words": pl.String,
-        "opened_at": MOMENT,
-        "closed_at": MOMENT,
     },
 )
 HITS = Question(
@@ -146,15 +134,7 @@ def find(conn: Reading, number: str, *, now: datetime, bound: Bound = NOW, where
     if objects.is_empty():
         return None
     at = bound.at or now
-    waits = ask(
-        conn,
-        WAITS,
-        sources=objects["source"].unique().to_list(),
-        numbers=[one for one in objects["number"].unique().to_list() if one],
-        record_keys=objects["source_key"].unique().to_list(),
-        until=at,
-    )
-    return assemble(number, objects, waits, at)
+    return assemble(number, objects, journey_waits.of(conn, objects, until=at), at)
 
 
 def search(conn: Reading, beginning: str, *, most: int = 20, bound: Bound = NOW, where: Where = EVERYTHING) -> pl.DataFrame:
@@ -164,13 +144,12 @@ def search(conn: Reading, beginning: str, *, most: int = 20, bound: Bound = NOW,
 
 
 def assemble(number: str, objects: pl.DataFrame, waits: pl.DataFrame, at: datetime) -> Journey:
-    """The journey out of its objects (frame OBJECTS) and waits (frame WAITS), as it stands at `at`. Pure."""
+    """The journey out of its objects (frame OBJECTS) and waits (frame `journey_waits.WAITS`), as it stands at `at`. Pure."""
     steps = [_step(row) for row in objects.iter_rows(named=True)]
     decided = pl.col("kind").is_in(["decision", "request"])
     steps += [_decided(row) for row in waits.filter(decided).iter_rows(named=True)]
     steps = sorted(_placed(steps), key=lambda hop: (hop.placed_at, _PLACE[hop.kind], hop.number or ""))
-    human = {name: _open_seconds(group, at) for (name,), group in waits.filter(~decided).group_by("object_key")}
-    hops = _timed(steps, human)
+    hops = _timed(steps, journey_waits.human(objects, waits.filter(~decided), at))
     hops += _gaps(objects, waits, at)
     head = _head(objects)
     spans = {hop.title: sum(part or 0 for part in (hop.business_seconds, hop.integration_seconds, hop.human_seconds)) for hop in hops}
@@ -273,23 +252,12 @@ def _decided(row: Mapping[str, Any]) -> Hop:
     )
 
 
-def _open_seconds(waits: pl.DataFrame, at: datetime) -> float:
-    """How long a person was waited for: overlapping cases and exceptions count once."""
-    total, until = 0.0, datetime.min.replace(tzinfo=UTC)
-    for opened, closed in sorted((opened, closed or at) for opened, closed in waits.select("opened_at", "closed_at").iter_rows()):
-        start = max(opened, until)
-        if closed > start:
-            total += (closed - start).total_seconds()
-            until = closed
-    return total
-
-
-def _timed(steps: Sequence[Hop], human: Mapping[str, float]) -> list[Hop]:
+def _timed(steps: Sequence[Hop], human: Mapping[journey_waits.HopKey, float]) -> list[Hop]:
     """Each hop with the time since the one before it, less what of it a person was waited for; a wait counts at one hop only."""
     hops: list[Hop] = []
     left = dict(human)
     for step in steps:
-        waited = left.pop(step.number or "", None)
+        waited = left.pop((step.kind, str(step.system), str(step.number)), None)
         gone = (step.placed_at - hops[-1].placed_at).total_seconds() if hops else None
         business = None if gone is None else max(0.0, gone - (waited or 0.0))
         hops.append(replace(step, business_seconds=business, human_seconds=waited))
@@ -309,7 +277,7 @@ def _gaps(objects: pl.DataFrame, waits: pl.DataFrame, at: datetime) -> list[Hop]
         ]
     for row in rows:
         if _is(row, "order", "blocked"):
-            case = "a person has to decide" if _open_case(waits, row) else "no decision yet"
+            case = "a person has to decide" if journey_waits.is_case_open(waits, row) else "no decision yet"
             gaps.append(_gap("release", row, f"order {row['number']} is held by the credit check: {case}", at))
         elif row["kind"] == "order" and row["status"] != "cancelled" and not have & {"delivery", "invoice"} and _passed(row["due_on"], at):
             gaps.append(_gap("delivery", row, f"wanted {row['due_on']}, not delivered", at))
@@ -332,11 +300,6 @@ def _is(row: Mapping[str, Any], kind: str, status: str) -> bool:
 
 def _passed(day: date | None, at: datetime) -> bool:
     return day is not None and day < at.date()
-
-
-def _open_case(waits: pl.DataFrame, row: Mapping[str, Any]) -> bool:
-    mine = (pl.col("kind") == "case") & pl.col("closed_at").is_null() & pl.col("object_key").is_in([row["number"], row["source_key"]])
-    return not waits.filter(mine).is_empty()
 
 
 def _gap(kind: str, row: Mapping[str, Any], words: str, at: datetime, since: date | None = None) -> Hop:

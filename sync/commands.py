@@ -90,6 +90,10 @@ class RunConnectionNow(OverConnection, frozen=True, kw_only=True, tag="run_now")
     """Pull now."""
 
 
+class ProveConnection(OverConnection, frozen=True, kw_only=True, tag="test_connection"):
+    """Prove address, credentials, permissions and fields; nothing is read in."""
+
+
 class PauseConnection(OverConnection, frozen=True, kw_only=True, tag="pause"):
     """Pull no more until resumed."""
 
@@ -116,6 +120,7 @@ AnyCommand: TypeAlias = (
     | RequestOrderChange
     | LinkCustomer
     | RunConnectionNow
+    | ProveConnection
     | PauseConnection
     | ResumeConnection
     | BackfillConnection

@@ -27,6 +27,7 @@ from sync.commands import (
     EditAndReplay,
     LinkCustomer,
     PauseConnection,
+    ProveConnection,
     RefreshNow,
     ReplayExceptions,
     RequestOrderChange,
@@ -37,6 +38,7 @@ from sync.commands import (
 )
 from sync.connections import ConfigError, Landscape
 from sync.permissions import Forbidden
+from sync.probe import probe
 
 log = structlog.get_logger(__name__)
 
@@ -209,6 +211,21 @@ def _backfill(job: Job, command: BackfillConnection) -> Mapping[str, Any]:
     return _pull(job, command.connection, command.stream, "backfill", full=True)
 
 
+def _prove(job: Job, command: ProveConnection) -> Mapping[str, Any]:
+    """The one command that waits for another company's system, for as long as its calls may take: that is what it asks. The worker has
+    slots to spare, and the pages only look at the receipt, which has each finding as soon as it is made.
+    """
+    configured = job.landscape.connection(command.connection)
+    findings: list[dict[str, Any]] = []
+    for finding in probe(job.landscape, configured, now=job.clock.now()):
+        findings.append(msgspec.to_builtins(finding))
+        with writing(job.database.engine) as conn:
+            job.keep(conn, {"findings": findings})
+    wrong = sum(1 for finding in findings if not finding["ok"])
+    told = f"{wrong} of {len(findings)} not well" if wrong else f"all {len(findings)} well"
+    return {"findings": findings, "ok": not wrong, "words": f"{command.connection}: {told}"}
+
+
 def _pull(job: Job, connection: str, stream: str | None, trigger: str, *, full: bool) -> Mapping[str, Any]:
     """Asks for the pulls, in the queue of the connection's region: a command never waits for another company's system."""
     configured = job.landscape.connection(connection)
@@ -265,6 +282,7 @@ HANDLERS: dict[type[AnyCommand], Callable[[Job, Any], Mapping[str, Any]]] = {
     RequestOrderChange: _request_order_change,
     LinkCustomer: _link_customer,
     RunConnectionNow: _run_now,
+    ProveConnection: _prove,
     BackfillConnection: _backfill,
     PauseConnection: _pause,
     ResumeConnection: _resume,

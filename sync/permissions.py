@@ -11,13 +11,13 @@ ACTIONS: dict[str, frozenset[str]] = {
     "operator": frozenset(
         {
             "replay_exceptions", "edit_and_replay", "acknowledge", "assign", "dismiss", "resolve_case", "request_order_change", "link_customer",
-            "run_now", "pause", "resume", "backfill", "refresh_now",
+            "run_now", "test_connection", "pause", "resume", "backfill", "refresh_now",
         }
     ),
     "admin": frozenset(
         {
             "replay_exceptions", "edit_and_replay", "acknowledge", "assign", "dismiss", "resolve_case", "request_order_change", "link_customer",
-            "run_now", "pause", "resume", "backfill", "refresh_now",
+            "run_now", "test_connection", "pause", "resume", "backfill", "refresh_now",
         }
     ),
 }  # fmt: skip

@@ -143,6 +143,9 @@ def _actions(view: ConnectionView) -> None:
         primary=True,
         context={"words": "Every stream is pulled once, at once."},
     )
+    acts.button("Test", "test_connection", target, key="connections.test", title=f"Test {view.name}",
+                context={"words": "Proves its address, credentials, permissions and fields. Nothing is read in or written. It takes as long as its "
+                                  "system takes to answer; what it finds appears here, line by line."})  # fmt: skip
     if any(feed.is_paused for feed in view.feeds):
         acts.button(
             "Resume",

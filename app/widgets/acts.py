@@ -15,7 +15,7 @@ from app.widgets import frame, links, words
 
 _REASON_NEEDED = frozenset({"dismiss", "resolve_case", "request_order_change", "edit_and_replay", "pause", "backfill"})
 _SUBMIT = {"replay_exceptions": "Replay", "acknowledge": "Acknowledge", "assign": "Assign", "dismiss": "Dismiss", "edit_and_replay": "Save and replay",
-           "run_now": "Run now", "pause": "Pause", "resume": "Resume", "backfill": "Backfill",
+           "run_now": "Run now", "test_connection": "Test", "pause": "Pause", "resume": "Resume", "backfill": "Backfill",
            "request_order_change": "Ask for it"}  # fmt: skip
 
 

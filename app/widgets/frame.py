@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
@@ -20,6 +21,7 @@ _LOG = logging.getLogger("tidegate.pages")
 _STYLE = Path(__file__).with_name("tidegate.css")
 LIVE_SECONDS = 3
 _LOOK_UP = "tidegate.look_up"
+_FAILING = "tidegate.failing"
 
 T = TypeVar("T")
 
@@ -115,18 +117,43 @@ def as_of(
 
 
 def ask(question: Callable[[], T], *, of: str) -> T | None:
-    """The desk's answer, or None after the page has said calmly that it could not be had. `of` names what was asked for."""
+    """The desk's answer, or None after the page has said calmly that it could not be had. `of` names what was asked for.
+
+    While the same cause lasts, whoever looks keeps one reference, and its traceback is logged once: a part that refreshes by itself would
+    show and log a new one every few seconds.
+    """
     try:
-        return question()
+        answer = question()
     except DeskError as error:
         _failed(str(error), error.reference)
-    except Exception:
-        reference = uuid.uuid4().hex[:12]
-        _LOG.exception("the page could not read %s", of, extra={"reference": reference})
+    except Exception as error:
         _failed(
-            f"{of} could not be read just now. Nothing is lost; the rest of Tidegate goes on working. Try again in a minute.", reference
+            f"{of} could not be read just now. Nothing is lost; the rest of Tidegate goes on working. Try again in a minute.",
+            _reference(error, of),
         )
+    else:
+        _failing().pop(of, None)
+        return answer
     return None
+
+
+def _failing() -> dict[str, tuple[tuple[str, ...], str]]:
+    """What can't be read now in this session: by what was asked for its cause and reference."""
+    kept: dict[str, tuple[tuple[str, ...], str]] = st.session_state.setdefault(_FAILING, {})
+    return kept
+
+
+def _reference(error: Exception, of: str) -> str:
+    """The reference under which the log has the traceback; the one from before when the same fault was raised at the same place."""
+    *_, (place, line) = traceback.walk_tb(error.__traceback__)
+    cause = (type(error).__qualname__, place.f_code.co_filename, str(line))
+    known = _failing().get(of)
+    if known is not None and known[0] == cause:
+        return known[1]
+    reference = uuid.uuid4().hex[:12]
+    _failing()[of] = (cause, reference)
+    _LOG.error("reference %s: the page could not read %s", reference, of, exc_info=error)
+    return reference
 
 
 def _failed(message: str, reference: str) -> None:

@@ -9,7 +9,8 @@ from app.desk import Desk, Receipt
 from app.widgets import frame, links, words
 
 _KINDS = {"replay_exceptions": "Replay", "acknowledge": "Acknowledgement", "assign": "Assignment", "dismiss": "Dismissal", "edit_and_replay": "Edit and replay",
-          "resolve_case": "Decision on the case", "request_order_change": "Request for an order", "run_now": "Run", "pause": "Pause", "resume": "Resume", "backfill": "Backfill"}  # fmt: skip
+          "resolve_case": "Decision on the case", "request_order_change": "Request for an order", "run_now": "Run",
+          "test_connection": "Test", "pause": "Pause", "resume": "Resume", "backfill": "Backfill"}  # fmt: skip
 _SECONDS = 2
 
 
@@ -51,7 +52,7 @@ def _panel(receipt: Receipt) -> None:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             with st.container(horizontal=True, vertical_alignment="center", width="content"):
                 st.markdown(f"**{words.plain(name)}**, command {receipt.command_id}", width="content")
-                frame.health({"done": "good", "failed": "bad"}.get(receipt.state, "unknown"), receipt.state)
+                frame.health(_health(receipt), receipt.state)
             if _is_over(receipt):
                 st.button("Close", key="receipt.close", type="tertiary", on_click=links.set_params, args=({state.RECEIPT: None},))
         share = 1.0 if receipt.state == "done" else receipt.done / receipt.total if receipt.total else 0.0
@@ -62,9 +63,25 @@ def _panel(receipt: Receipt) -> None:
         told = _told(receipt)
         if told:
             st.caption(words.plain(told))
+        _findings(receipt)
         case = receipt.outcome.get("case")
         if case is not None:
             links.link("exposure", f"Open case {case}", {"case": str(case)})
+
+
+def _health(receipt: Receipt) -> str:
+    if receipt.state == "done":
+        return "good" if receipt.outcome.get("ok", True) else "warning"
+    return "bad" if receipt.state == "failed" else "unknown"
+
+
+def _findings(receipt: Receipt) -> None:
+    """What a test of a connection tried, line by line, and in words what is missing."""
+    for finding in receipt.outcome.get("findings", ()):
+        with st.container(horizontal=True, vertical_alignment="top", gap="small"):
+            with st.container(width=104):
+                frame.health("good" if finding["ok"] else "bad", "well" if finding["ok"] else "not well")
+            st.markdown(f"**{words.plain(finding['what'])}**: {words.plain(finding['words'])}")
 
 
 def _told(receipt: Receipt) -> str:
@@ -74,6 +91,8 @@ def _told(receipt: Receipt) -> str:
         planned = len(outcome.get("effects") or ())
         return f"{outcome['state']}: {receipt.words}" + (f". {words.counted(planned, 'write')} planned" if planned else "")
     counts = (
-        "" if "words" in outcome else ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcome.items() if name != "case")
+        ""
+        if "words" in outcome or "findings" in outcome
+        else ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcome.items() if name != "case")
     )
     return ". ".join(part for part in (receipt.words, counts) if part)

@@ -48,10 +48,15 @@ def amount(money: Amount | None) -> str:
 
 
 def figure(value: Decimal, unit: str, *, signed: bool = False) -> str:
-    """A measure's value in its unit, compact: `12.4 M EUR`, `41.5 days`, `86.2 %`, `10,412`. `signed` shows a plus too."""
+    """A measure's value in its unit, compact: `12.4 M EUR`, `41.5 days`, `86.2 %`, `10,412`.
+
+    `signed`: a difference of two values. It shows a plus too, and one of shares is percentage points, `+2.1 pp`: "%" would read as relative.
+    """
+    if signed and unit == "%":
+        unit = "pp"
     if unit == "count":
         text = _signed(f"{_rounded(value, 0):,}")
-    elif unit in ("days", "%"):
+    elif unit in ("days", "%", "pp"):
         text = f"{_signed(f'{_rounded(value, 1):,}')} {unit}"
     else:
         text = compact(value, unit)

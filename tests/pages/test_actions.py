@@ -157,13 +157,38 @@ def test_a_connection_is_run_once(open_page: Open) -> None:
     assert [(intent.kind, intent.payload) for intent in desk.submitted] == [("run_now", {"connection": "sap-apac"})]
 
 
+def test_a_connection_is_tested_and_its_findings_appear_line_by_line(open_page: Open) -> None:
+    """Test asks, sends one command that reads nothing in, and the receipt says what is well and what is missing while it runs."""
+    desk = FakeDesk("full", "operator")
+    page = open_page("connections", desk, connection="sap-apac")
+    page.button("connections.test").click().run()
+    page.button("act.submit").click().run()
+    assert [(intent.kind, intent.payload) for intent in desk.submitted] == [("test_connection", {"connection": "sap-apac"})]
+    told = all_text(page).replace("\\", "")
+    assert "configuration: sap_s4 in APAC, secrets found" in told.replace("*", "")
+    assert "ask the administrator to release it" not in told
+    for _ in range(4):
+        page.run()
+    told = all_text(page).replace("\\", "")
+    assert "not well" in told
+    assert "ask the administrator to release it" in told
+    assert len(desk.submitted) == 1
+
+
 def test_who_may_only_read_has_no_buttons(open_page: Open) -> None:
     """An auditor sees the queue and the connections, and nothing to press that commands."""
     desk = FakeDesk("full", "auditor")
     for slug, params in (("exceptions", {}), ("exceptions", {"id": "1003"}), ("connections", {"connection": "sap-apac"}), ("exposure", {})):
         page = open_page(slug, desk, **params)
         keys = {button.key for button in page.button}
-        assert not keys & {"exceptions.replay", "exception.replay", "exception.edit", "connections.run", "exposure.case.7"}
+        assert not keys & {
+            "exceptions.replay",
+            "exception.replay",
+            "exception.edit",
+            "connections.run",
+            "connections.test",
+            "exposure.case.7",
+        }
 
 
 def test_filters_write_the_address(open_page: Open) -> None:

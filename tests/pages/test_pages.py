@@ -54,6 +54,26 @@ def test_failure_leaks_no_exception_text(slug: str, open_page: Callable[..., App
     assert "10.0.0.7" not in told
 
 
+def test_a_failure_keeps_one_reference_while_its_cause_lasts(open_page: Callable[..., AppTest], caplog: pytest.LogCaptureFixture) -> None:
+    """A live part that fails again every few seconds shows one reference and logs one traceback under it; a new failure after it was well gets its own."""
+    desk = FakeDesk("failing")
+    page = open_page("today", desk)
+    (first,) = _references(page)
+    assert [_references(page.run()) for _ in range(3)] == [[first]] * 3
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        f"reference {first}: the page could not read Today's figures"
+    ]
+    desk.mood = "full"
+    assert _references(page.run()) == []
+    desk.mood = "failing"
+    (second,) = _references(page.run())
+    assert second != first
+
+
+def _references(page: AppTest) -> list[str]:
+    return [str(each.value).rpartition(" ")[2] for each in page.caption if "Reference for your administrator" in str(each.value)]
+
+
 @pytest.mark.parametrize("slug", state.PAGES)
 def test_refusal_shows_the_desks_own_words(slug: str, open_page: Callable[..., AppTest]) -> None:
     """A DeskError is written for people, so its words and its reference are shown."""

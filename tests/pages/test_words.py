@@ -30,10 +30,12 @@ def test_amounts(value: str, currency: str, exact: str, compact: str) -> None:
 
 
 def test_figures_carry_their_unit_and_sign() -> None:
-    """Days, percent and counts are told in their unit; a change has its sign."""
+    """Days, percent and counts are told in their unit; a change has its sign, and one of a share is in percentage points."""
+    assert words.figure(Decimal("86.2"), "%") == "86.2 %"
     assert words.figure(Decimal("41.5"), "days") == "41.5 days"
     assert words.figure(Decimal(10214), "count", signed=True) == "+10,214"
-    assert words.figure(Decimal("-2.1"), "%", signed=True) == "\u22122.1 %"
+    assert words.figure(Decimal("-2.1"), "%", signed=True) == "\u22122.1 pp"
+    assert words.figure(Decimal("0.4"), "%", signed=True) == "+0.4 pp"
 
 
 def test_instants_are_in_the_viewers_zone_and_dates_never_move() -> None:

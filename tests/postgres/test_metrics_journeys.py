@@ -163,11 +163,38 @@ def test_what_a_person_asked_of_an_order_is_no_credit_decision(engine: sa.Engine
     ]
 
 
-def _decide(conn: Writing, rule: str, outcome: str, at: str, by: str, reason: str) -> None:
+def test_two_systems_with_the_same_number_do_not_mix(engine: sa.Engine) -> None:
+    """What was decided about, and waited for, an order 512 of another system, or an invoice 512 of this one, is no part of this journey."""
+    _deal(engine)
+    with writing(engine) as conn:
+        _decide(conn, "order_to_cash", "release", "2026-01-07 08:00Z", "rule:order_to_cash", "within_policy: Within policy")
+        _decide(conn, "order_to_cash", "hold", "2026-01-07 09:00Z", "rule:order_to_cash", "limit: Over the limit", source="other-erp")
+        conn.execute(
+            sa.text(
+                'insert into process."case" (decision_id, kind, region, subject_key, state, opened_at, opened_by)'
+                " select id, 'credit_hold', 'EMEA', '512', 'open', decided_at, 'rule' from process.decision where subject_source = 'other-erp'"
+            )
+        )
+        conn.execute(
+            sa.text(
+                "insert into process.exception (fingerprint, cause, severity, state, kind, connection, stream, region, entity, source_key,"
+                " message, first_seen, last_seen)"
+                " select f, 'bad_currency', 'high', 'new', 'record', c, 'orders', 'EMEA', e, '512', 'no', '2026-01-07Z', '2026-01-07Z'"
+                " from (values ('a', 'other-erp', 'sales_order'), ('b', 'erp', 'invoice')) as other(f, c, e)"
+            )
+        )
+    with reading(engine) as conn:
+        found = journeys.find(conn, "512", now=NOW)
+    assert found is not None
+    assert [hop.words for hop in found.hops if hop.kind == "decision"] == ["release · order_to_cash 1"]
+    assert [hop.human_seconds for hop in found.hops if hop.human_seconds] == []
+
+
+def _decide(conn: Writing, rule: str, outcome: str, at: str, by: str, reason: str, *, source: str = "erp") -> None:
     conn.execute(
         sa.text(
             "insert into process.decision (rule, rule_version, subject_kind, subject_source, subject_key, region, outcome, reasons, decided_at,"
-            " decided_by) values (:rule, '1', 'order', 'erp', '512', 'EMEA', :outcome, array[:reason], :at, :by)"
+            " decided_by) values (:rule, '1', 'order', :source, '512', 'EMEA', :outcome, array[:reason], :at, :by)"
         ),
-        {"rule": rule, "outcome": outcome, "at": datetime.fromisoformat(at), "by": by, "reason": reason},
+        {"source": source, "rule": rule, "outcome": outcome, "at": datetime.fromisoformat(at), "by": by, "reason": reason},
     )
