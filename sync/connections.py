@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from sync.complaints import complaints
 
 Role = Literal["crm", "erp", "treasury", "bank", "rates", "other"]
 """The part that a system plays in the company."""
@@ -185,6 +187,10 @@ def _expand(value: Any, environ: Mapping[str, str]) -> Any:
     return value
 
 
+_TABLES = {"policy": "policy", "sign_in": "sign_in", "legal_entity": "legal_entities", "connection": "connections"}
+"""The tables of the file, and the fields that they are."""
+
+
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Landscape:
     """The landscape of the TOML file at `path`; `${NAME}` in any value is taken from the environment.
 
@@ -194,18 +200,12 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Landscape:
         return Landscape()
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-        head = dict(document.get("tidegate", {}))
-        return Landscape.model_validate(
-            _expand(
-                {
-                    **head,
-                    "policy": document.get("policy", {}),
-                    "sign_in": document.get("sign_in"),
-                    "legal_entities": document.get("legal_entity", []),
-                    "connections": document.get("connection", []),
-                },
-                environ if environ is not None else os.environ,
-            )
-        )
+        strange = sorted(set(document) - {"tidegate", *_TABLES})
+        if strange:
+            raise ValueError(f"{strange[0]} is no part of this file; known: tidegate, {', '.join(_TABLES)}")
+        given = {**document.get("tidegate", {}), **{field: document[table] for table, field in _TABLES.items() if table in document}}
+        return Landscape.model_validate(_expand(given, environ if environ is not None else os.environ))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {'; '.join(complaints(error, Landscape, given))}") from error
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error

@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sync.ports import Page
@@ -23,7 +23,7 @@ def excerpt(page: Page, ordinal: int) -> str:
     text = _plain(page).decode(_charset(page), errors="replace").replace("\x00", "\ufffd")
     mark = page.headers.get("record_mark")
     found = (
-        _from_json(text, ordinal) if "json" in page.content_type
+        _from_json(text, ordinal, page.headers.get("records_way")) if "json" in page.content_type or "records_way" in page.headers
         else _from_marks(text, ordinal, mark) if mark
         else _from_lines(text, ordinal, page)
     )  # fmt: skip
@@ -50,15 +50,28 @@ def _charset(page: Page) -> str:
         return "utf-8"
 
 
-def _from_json(text: str, ordinal: int) -> str | None:
+def _from_json(text: str, ordinal: int, way: str | None) -> str | None:
     try:
         document = json.loads(text, parse_float=str, parse_int=str)
     except ValueError:
         return None
-    records = _records(document)
+    records = _records(document) if way is None else list(_at_end(document, json.loads(way)))
     if records is None or ordinal >= len(records):
         return None
     return json.dumps(records[ordinal], indent=2, ensure_ascii=False)
+
+
+def _at_end(value: Any, way: Sequence[str]) -> Iterator[Any]:
+    """What stands at the end of a way of names, with [*] for every item of a list and * for every member of an object. What holds none on its
+    way gives none.
+    """
+    if not way:
+        yield value
+    elif way[0] in ("[*]", "*") and isinstance(value, list | dict):
+        for item in value if isinstance(value, list) else value.values():
+            yield from _at_end(item, way[1:])
+    elif isinstance(value, dict) and value.get(way[0]) is not None:
+        yield from _at_end(value[way[0]], way[1:])
 
 
 def _records(document: Any) -> Sequence[Any] | None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from sync.complaints import complaints
 from sync.connections import ConfigError, Connection
 from sync.declared.fields import field_type, own_fields, required_fields
 
@@ -133,7 +134,7 @@ class Feed(Part):
     once: Literal["first", "last"] | None = None
     version: str | None = None
     changed_at: tuple[str, ...] = ()
-    fields: dict[str, Rule]
+    fields: dict[str, Rule] = Field(default_factory=dict)
 
     @field_validator("changed_at", "key", mode="before")
     @classmethod
@@ -172,7 +173,7 @@ class Declaration(Part):
         self.needs(feed.entity, feed.columns())
         unknown = sorted(set(feed.fields) - own_fields(feed.entity))
         if unknown:
-            raise ValueError(f"{feed.entity} has no field {', '.join(unknown)}")
+            raise ValueError(f"{feed.entity} has no field {', '.join(unknown)}; it has: {', '.join(sorted(own_fields(feed.entity)))}")
         missing = sorted(required_fields(feed.entity) - set(feed.fields))
         if missing:
             raise ValueError(f"{feed.entity} needs {', '.join(missing)}: add it under its fields")
@@ -254,18 +255,8 @@ def read_options(model: type[Options], connection: Connection) -> Options:
         options = model.model_validate(connection.options)
         known_zone(connection.zone)
     except ValidationError as error:
-        lines = "; ".join(f"{_place(connection, e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        lines = "; ".join(f"options.{line}" for line in complaints(error, model, connection.options))
         raise ConfigError(f"connection {connection.name}: {lines}") from error
     except ValueError as error:
         raise ConfigError(f"connection {connection.name}: {error}") from error
     return options
-
-
-def _place(connection: Connection, location: tuple[int | str, ...]) -> str:
-    """The words for a place in the options, with the stream's name instead of its number."""
-    parts = list(location)
-    if len(parts) > 1 and isinstance(parts[0], str) and isinstance(parts[1], int):
-        given = connection.options.get(parts[0])
-        if isinstance(given, list) and parts[1] < len(given) and isinstance(given[parts[1]], dict):
-            parts[1] = given[parts[1]].get("stream", parts[1])
-    return "options." + ".".join(str(part) for part in parts)

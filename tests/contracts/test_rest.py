@@ -369,7 +369,7 @@ def test_an_ordered_list_goes_on_from_where_it_was(app: App) -> None:
 @pytest.mark.parametrize(
     ("stream", "words"),
     [
-        ({"path": None}, "options.streams.invoices.path: Field required"),
+        ({"path": None}, "options.streams.invoices.path: needed, and not there"),
         ({"paging": {"style": "pages"}}, "options.streams.invoices.paging"),
         ({"paging": {"style": "cursor"}}, "exactly one of cursor (in the body), of_record (in the last record)"),
         ({"columns": {"id": {"path": "a..b"}}}, "the path 'a..b' can't be read from"),
@@ -381,9 +381,9 @@ def test_an_ordered_list_goes_on_from_where_it_was(app: App) -> None:
         ({"entities": [{**INVOICE, "fields": {"number": "id"}}]}, "invoice needs currency, customer_key, gross, issue_date, status"),
         ({"entities": [{**INVOICE, "fields": {**INVOICE["fields"], "gross": "state"}}]}, "invoice.gross takes a amount, but column state is declared text"),
         ({"deleted": {"column": "void", "is": "present"}}, "deleted names column void"),
-        ({"records": "data[0]"}, "has to lead through names only"),
+        ({"records": "data[0]"}, "leads to one record only"),
         ({"columns": _columns(updated={"type": "time", "formats": ["%d.%m.%Y %H:%M"]})}, "column updated of invoices holds local times"),
-        ({"page_size": 3}, "options.streams.invoices.page_size: Extra inputs are not permitted"),
+        ({"page_size": 3}, "options.streams.invoices.page_size: not known here"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_said_where_it_is(app: App, stream: dict[str, Any], words: str) -> None:

@@ -29,3 +29,11 @@ def test_an_idoc_is_shown_whole_and_alone() -> None:
         assert second.startswith(("<IDOC ", "EDI_DC40"))
         assert "0090000002" in second
         assert "0090000001" not in second
+
+
+def test_a_record_is_found_by_the_way_to_it() -> None:
+    """Not the first list of the answer, but the declared one; a record within a record; one that stands under its key."""
+    body = b'{"links":[{"rel":"next"}],"invoices":[{"id":1,"lines":[{"n":"a"}]},{"id":2},{"id":3,"lines":[{"n":"b"},{"n":"c"}]}],"by":{"x":{"k":9}}}'
+    assert '"id": "2"' in shown(body, 1, "application/json", records_way='["invoices", "[*]"]')
+    assert '"n": "c"' in shown(body, 2, "text/plain", records_way='["invoices", "[*]", "lines", "[*]"]')
+    assert '"k": "9"' in shown(body, 0, "application/json", records_way='["by", "*"]')

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import secrets
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from pydantic import SecretStr
-
-from sync.connections import Connection
+from sync.connections import ConfigError, Connection
 from sync.errors import AuthError, PermanentError, SourceError, TransientError
-from sync.http import Answer, Client, error_of, wall_clock
+from sync.http import Answer, Client, wall_clock
 from sync.log_in import LoggedIn
 from sync.strict_json import NotStrict, loads
+from sync.systems.rest import logins, signing
+from sync.systems.rest.asking import Question
 from sync.systems.rest.declaration import Application
 from sync.systems.rest.paths import at
+from sync.systems.rest.tokens import Token, Tokens
 
-_SECRETS = {
-    "none": (), "basic": ("user", "password"), "bearer": ("token",), "header": ("key",), "query": ("key",), "oauth2": ("client_id", "client_secret"),
-}  # fmt: skip
-_WORDS = ("error.message", "error_description", "message", "detail", "errors[0].message", "errors[0].detail", "errors[0]", "error", "title")
+_WORDS = (
+    "error.message", "error_description", "message", "detail", "errors[0].message", "errors[0].detail", "errors[0]", "error", "title", "msg",
+    "Message", "Detail", "error_info", "fault.faultstring", "Fault.Error[0].Detail", "Fault.Error[0].Message", "error.data.message",
+    '["o:errorDetails"][0].detail', "reasons[0].message", "errors",
+)  # fmt: skip
 
 
 class TokenRefused(AuthError):
@@ -35,17 +37,18 @@ class Session:
         self._application = application
         auth = application.auth
         # a key as the user's name, and no password, is a common form of basic authorisation
-        needed = [name for name in _SECRETS[auth.kind] if name != "password" or name in connection.secrets]
-        self._secrets = {name: connection.secret(name) for name in needed}
+        needed = [name for name in auth.secrets() if name != "password" or auth.kind != "basic" or name in connection.secrets]
+        self._secrets = {name: connection.secret(name) for name in {*needed, *logins.secrets_named(connection.options)}}
         self.client = Client(
             connection,
             application.base_url,
             origins=(auth.token_url,) if auth.token_url else (),
             explain=self._explain,
-            headers={"Accept": "application/json", **application.headers},
+            headers=_merged({"Accept": "application/json"}, logins.filled(application.headers, self.secret)),
             deadline_seconds=application.deadline_seconds,
         )
-        self._token = LoggedIn(self._fetched, refused=lambda error: isinstance(error, TokenRefused))
+        self._tokens = Tokens(connection, auth, self.client, self.words)
+        self._token = LoggedIn(self._tokens.fetch, refused=lambda error: isinstance(error, TokenRefused), good=lambda token: token.lasts)
 
     def __repr__(self) -> str:
         return f"Session({self._connection.name})"
@@ -54,13 +57,13 @@ class Session:
         """Ends the connections."""
         self.client.close()
 
-    def read(self, path: str, params: Mapping[str, str] | None = None, search: Any = None) -> Answer:
-        """Reads a path below the base, or an address that the application named on one of its own hosts. `search`: what is sent as JSON by
-        POST; None: nothing, by GET.
+    def read(self, question: Question, empty: tuple[int, ...] = ()) -> Answer:
+        """Asks a path below the base, or an address that the application named on one of its own hosts. `empty`: statuses from 300 on that
+        say that there is nothing.
         """
         if self._application.auth.kind != "oauth2":
-            return self._send(path, params, search, None)
-        return self._token.call(lambda token: self._send(path, params, search, token))
+            return self._send(question, empty, None)
+        return self._token.call(lambda token: self._send(question, empty, token))
 
     def next_to(self, page: str, address: str) -> str:
         """An address as a page named it, whole: relative ones are meant from the page's own (RFC 3986). One of our own host that is
@@ -80,60 +83,70 @@ class Session:
         if self._application.auth.kind == "oauth2":
             self._token.renew(self._token.held)
 
-    def _send(self, path: str, params: Mapping[str, str] | None, search: Any, token: SecretStr | None) -> Answer:
+    def secret(self, name: str) -> str:
+        """A secret of the connection; empty where it names none."""
+        held = self._secrets.get(name)
+        return "" if held is None else held.get_secret_value()
+
+    @property
+    def error_path(self) -> str | None:
+        """Where an error's words stand, if it is declared."""
+        return self._application.error_path
+
+    def words(self, answer: Answer, places: tuple[str, ...] = _WORDS) -> str:
+        """What the application says is wrong, on one line, none of our secrets in it: at its declared place, else at the first of `places`."""
+        try:
+            said: Any = loads(answer.body)
+        except NotStrict:
+            return ""
+        places = (self.error_path,) if self.error_path else places
+        return self.blotted(next((text for place in places if (text := _text(at(said, place)))), ""))[:300]
+
+    def blotted(self, text: str) -> str:
+        """The text on one line, our secrets blotted out."""
+        for held in [*self._secrets.values(), *([self._token.held.secret] if self._token.held else [])]:
+            text = text.replace(held.get_secret_value(), "***")
+        return " ".join(text.split())
+
+    def _send(self, question: Question, empty: tuple[int, ...], token: Token | None) -> Answer:
         auth = self._application.auth
-        asked = dict(params or {})
-        headers: dict[str, str] = {}
+        asked = dict(question.params)
+        headers = dict(question.headers)
         basic: tuple[str, str] | None = None
+        method, content = ("GET", b"") if question.search is None else ("POST", json.dumps(question.search).encode())
+        if content:
+            headers = _merged({"Content-Type": "application/json"}, headers)
         if auth.kind == "basic":
-            basic = (self._secret("user"), self._secret("password"))
-        elif auth.kind == "bearer":
-            headers["Authorization"] = f"Bearer {self._secret('token')}"
-        elif auth.kind == "header":
-            headers[str(auth.name)] = f"{auth.prefix}{self._secret('key')}"
-        elif auth.kind == "query" and auth.name not in dict(parse_qsl(urlsplit(path).query, keep_blank_values=True)):
-            asked[str(auth.name)] = self._secret("key")
-        elif token is not None:
-            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
-        if search is None:
-            answer = self.client.send("GET", path, params=asked, headers=headers, basic=basic, expect="any")
-        else:
-            headers["Content-Type"] = "application/json"
-            content = json.dumps(search).encode()
-            answer = self.client.send("POST", path, params=asked, headers=headers, content=content, basic=basic, expect="any")
-        if "html" in answer.content_type:
+            basic = (self.secret("user"), self.secret("password"))
+        elif auth.kind in ("bearer", "header", "oauth2"):
+            held = token.secret.get_secret_value() if token is not None else self.secret("token" if auth.kind == "bearer" else "key")
+            default = "" if auth.kind == "header" else "Bearer "
+            headers[auth.name or "Authorization"] = f"{default if auth.prefix is None else auth.prefix}{held}"
+        elif auth.kind == "query" and auth.name not in dict(parse_qsl(urlsplit(question.path).query, keep_blank_values=True)):
+            asked[str(auth.name)] = self.secret("key")
+        elif auth.kind in ("oauth1", "hmac"):
+            headers |= self._signed(method, self.client.link(question.path, asked), content)
+        answer = self.client.send(
+            method, question.path, params=asked, headers=headers, content=content or None, basic=basic, expect="any", accept=empty
+        )
+        if "html" in answer.content_type and answer.status not in empty:
             # whatever else it is called, what is no JSON is found out by reading it
             raise TransientError(f"{answer.place}: answered {answer.status} with a page of HTML", connection=self._connection.name)
         return answer
 
-    def _fetched(self) -> SecretStr:
-        auth = self._application.auth
-        form = {"grant_type": "client_credentials", **({"scope": auth.scope} if auth.scope else {}), **auth.params}
-        client = (self._secret("client_id"), self._secret("client_secret"))
-        basic = client if auth.client_in == "basic" else None
-        if basic is None:
-            form |= {"client_id": client[0], "client_secret": client[1]}
-        answer = self.client.send("POST", str(auth.token_url), form=form, basic=basic, accept=range(400, 500))
-        if answer.status >= 400:
-            raise self._refused(answer)
-        said = answer.json()
-        token = said.get("access_token") if isinstance(said, dict) else None
-        if not isinstance(token, str) or not token:
-            raise TransientError(f"{answer.place}: the answer holds no access_token", connection=self._connection.name)
-        return SecretStr(token)
-
-    def _refused(self, answer: Answer) -> SourceError:
-        """A token that is refused with 400 or 403 is as final as one that is refused with 401; a 429 is a wait."""
-        error = error_of(answer, now=wall_clock())
-        if answer.status in (400, 401, 403):
-            error = AuthError(
-                f"{answer.place}: answered {answer.status}: {self._words(answer) or 'the client is refused'}", status=answer.status
-            )
-        error.connection = self._connection.name
-        return error
+    def _signed(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        auth, now, nonce = self._application.auth, wall_clock(), secrets.token_hex(16)
+        if auth.kind == "oauth1":
+            return {"Authorization": signing.oauth1_header(auth, self.secret, method, url, now=now, nonce=nonce)}
+        try:
+            return signing.hmac_headers(auth, self.secret, method, url, body, now=now, nonce=nonce)
+        except ValueError:
+            raise ConfigError(
+                f"connection {self._connection.name}: the secret 'secret' is not written in {auth.key_encoding}; auth.key_encoding says so"
+            ) from None
 
     def _explain(self, answer: Answer) -> SourceError | None:
-        words = self._words(answer)
+        words = self.words(answer)
         said = f": {words}" if words else ""
         if answer.status == 401:
             return TokenRefused(f"{answer.place}: answered 401: the credentials are refused{said}", status=401)
@@ -143,18 +156,15 @@ class Session:
             return PermanentError(f"{answer.place}: answered {answer.status}{said}", status=answer.status)
         return None
 
-    def _words(self, answer: Answer) -> str:
-        """What the application says is wrong, on one line, none of our secrets in it."""
-        try:
-            said: Any = loads(answer.body)
-        except NotStrict:
-            return ""
-        paths = (self._application.error_path,) if self._application.error_path else _WORDS
-        words = next((found for path in paths if isinstance(found := at(said, path), str) and found.strip()), "")
-        for secret in [*self._secrets.values(), *([self._token.held] if self._token.held else [])]:
-            words = words.replace(secret.get_secret_value(), "***")
-        return " ".join(words.split())[:300]
 
-    def _secret(self, name: str) -> str:
-        held = self._secrets.get(name)
-        return "" if held is None else held.get_secret_value()
+def _text(said: Any) -> str:
+    """Words as they are given: a text, or a list or an object of them."""
+    if isinstance(said, str):
+        return said.strip()
+    return json.dumps(said, default=str, ensure_ascii=False) if isinstance(said, dict | list) and said else ""
+
+
+def _merged(defaults: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+    """Our headers, unless others of the same name are given, in whichever letters."""
+    names = {name.lower() for name in given}
+    return {**{name: value for name, value in defaults.items() if name.lower() not in names}, **given}

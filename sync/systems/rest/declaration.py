@@ -6,13 +6,17 @@ The words for columns and entities are those of `sync.declared`, the same as for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from datetime import date
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from sync.connections import ConfigError, Connection
-from sync.declared.declaration import Column, Condition, Declaration, Part, read_options
-from sync.systems.rest import paths
+from sync.declared.declaration import Column, Condition, Declaration, Feed, Part, known_zone, read_options
+from sync.declared.fields import own_fields
+from sync.systems.rest import asking, paths
+from sync.systems.rest.logins import Auth, secrets_named
+from sync.systems.rest.pagings import AnyPaging, NoPaging
 
 ISO_DAY = "%Y-%m-%d"
 ISO_MOMENT = "%Y-%m-%dT%H:%M:%S%.f%z"
@@ -21,16 +25,8 @@ ISO_LOCAL = "%Y-%m-%dT%H:%M:%S%.f"
 
 
 def _path(path: str) -> str:
-    paths.steps(path)
+    paths.where(path)
     return path
-
-
-def _members(path: str) -> str:
-    paths.members(path)
-    return path
-
-
-Path = Annotated[str, Field(min_length=1)]
 
 
 class RestColumn(Column):
@@ -76,108 +72,34 @@ class RestColumn(Column):
 
     @property
     def is_iso(self) -> bool:
-        """Whether its moments are in ISO 8601 as they come."""
-        return self.type == "time" and self.formats[:1] == (ISO_MOMENT,) and self.epoch is None
-
-
-class NoPaging(Part):
-    """Everything comes in one answer."""
-
-    style: Literal["none"] = "none"
-
-
-class PageNumber(Part):
-    """Pages are counted from `first`. The last one is told by `more` (a flag), `pages` or `total` (counts); without any of them an empty
-    page is, since a server may give fewer records than it was asked for.
-    """
-
-    style: Literal["page"]
-    param: str = "page"
-    first: int = 1
-    size_param: str | None = None
-    size: int = Field(default=100, ge=1)
-    more: Path | None = None
-    pages: Path | None = None
-    total: Path | None = None
-
-
-class Offset(Part):
-    """The place of the first record is asked for; told as with page numbers."""
-
-    style: Literal["offset"]
-    param: str = "offset"
-    size_param: str | None = "limit"
-    size: int = Field(default=100, ge=1)
-    more: Path | None = None
-    total: Path | None = None
-
-
-class BodyCursor(Part):
-    """The next page's cursor stands in the body at `cursor`, or is the value at `of_record` in the last record: its id, or what the list is
-    sorted by. `more`: a flag that says whether there is a next page; without one an absent cursor ends the list.
-    """
-
-    style: Literal["cursor"]
-    param: str = "cursor"
-    cursor: Path | None = None
-    of_record: Path | None = None
-    more: Path | None = None
-    size_param: str | None = None
-    size: int = Field(default=100, ge=1)
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.cursor is None) == (self.of_record is None):
-            raise ValueError("a cursor stands at exactly one of cursor (in the body), of_record (in the last record)")
-        return self
-
-
-class HeaderCursor(Part):
-    """The next page's cursor stands in a header; without one the list ends."""
-
-    style: Literal["header"]
-    header: str
-    param: str = "cursor"
-    size_param: str | None = None
-    size: int = Field(default=100, ge=1)
-
-
-class LinkHeader(Part):
-    """The next page's address stands in the Link header (RFC 8288) under `rel`."""
-
-    style: Literal["link"]
-    rel: str = "next"
-    size_param: str | None = None
-    size: int = Field(default=100, ge=1)
-
-
-class NextUrl(Part):
-    """The next page's address stands in the body at `url`, whole or relative to the page's own; on the connection's own host only."""
-
-    style: Literal["next_url"]
-    url: Path
-    size_param: str | None = None
-    size: int = Field(default=100, ge=1)
-
-
-Paging = Annotated[NoPaging | PageNumber | Offset | BodyCursor | HeaderCursor | LinkHeader | NextUrl, Field(discriminator="style")]
+        """Whether its days or moments are in ISO 8601 as they come."""
+        return self.type in ("time", "date") and self.formats[:1] in ((ISO_MOMENT,), (ISO_DAY,)) and self.epoch is None
 
 
 class Incremental(Part):
-    """Only what changed is asked for: `param` carries the moment up to which `column` has been read, less the look-back.
+    """Only what changed is asked for: `param` (or `{since}` in path, params, headers or body) carries the moment up to which `column` has been
+    read, less the look-back.
 
-    `format`: iso (2026-05-01T09:30:00Z), date, epoch, epoch_ms or a strftime pattern, always UTC. `template` sets it into words of the
-    application's own ("updated_at:>={value}"). `initial`: what is sent on the first pull; without it the parameter is left out then.
-    `ordered`: the list comes oldest change first, so that an interrupted pull goes on from where it was.
+    `format`: iso (2026-05-01T09:30:00Z), date, epoch, epoch_ms, in UTC, or a strftime pattern. A day, or a pattern that names no zone, is
+    written by the clock of `zone`, else of the column's zone, else of the connection's, else UTC. `exclusive`: the application takes the moment
+    for "after", and is asked for one unit earlier. `template` sets it into words of the application's own ("updated_at:>={value}").
+    `initial`: what is sent on the first pull, and when all is read; without it nothing is sent then. `ordered`: the list comes oldest change
+    first, so that an interrupted pull goes on from where it was. `newest_first`: it comes newest change first, and is read until it is known.
+    `until_param`: carries the end, now; with `window_days` no more than so many days are asked for at once, from the day `initial` on.
     """
 
-    param: str
+    param: str | None = None
     column: str
     format: str = "iso"
+    zone: str | None = None
+    exclusive: bool = False
     template: str = "{value}"
     initial: str | None = None
     look_back_minutes: int = Field(default=10, ge=0)
     ordered: bool = False
+    newest_first: bool = False
+    until_param: str | None = None
+    window_days: int | None = Field(default=None, ge=1)
 
     @field_validator("template")
     @classmethod
@@ -186,12 +108,29 @@ class Incremental(Part):
             raise ValueError("the template needs {value} where the moment goes")
         return template
 
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        return known_zone(zone)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.ordered and self.newest_first:
+            raise ValueError("a list is ordered (oldest change first) or newest_first, not both")
+        if self.window_days is not None:
+            try:
+                date.fromisoformat(self.initial or "")
+            except ValueError:
+                raise ValueError("window_days needs initial, the first day, such as 2024-01-01") from None
+        return self
+
 
 class RestStream(Declaration):
-    """One list of the application. `records` is where they stand in the body, names with dots; empty: the body is the list.
+    """One list of the application. `records` is where they stand in the body, names with dots; empty: the body is the list. Without entities it
+    is a draft: `connections test` shows what it holds, and it is not pulled.
 
-    `deleted`: true of a record that is gone; it needs no more than its key. `sweep_hours`: how often the whole list is read to find what
-    is no longer in it; 0 with a list that is read whole anyway: each time. None: never.
+    `deleted`: true of a record that is gone; it needs no more than its key. `sweep_hours`: how often the
+    whole list is read to find what is no longer in it; 0 with a list that is read whole anyway: each time. None: never.
     """
 
     stream: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -199,20 +138,35 @@ class RestStream(Declaration):
     method: Literal["GET", "POST"] = "GET"
     """POST: a search, whose `body` is sent as JSON; the names of paging and of `incremental` are then paths into it."""
     params: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] = Field(default_factory=dict)
     records: str = ""
-    paging: Paging = NoPaging()
+    single: bool = False
+    """At `records` stands one record, and no list of them."""
+    absent_is_empty: bool = False
+    """A list without records is told by leaving it out, or by null."""
+    empty_status: tuple[int, ...] = ()
+    """Statuses by which the application says that there is nothing, such as 404 for a page past the end, or 304."""
+    parents_whole: bool = False
+    """Records within records: each of the outer ones holds all of its own, so that what is no longer there is gone."""
+    minor_digits: dict[str, int] = Field(default_factory=dict)
+    """Decimals of a currency, where the application counts others than ISO 4217."""
+    paging: AnyPaging = NoPaging()
     incremental: Incremental | None = None
     deleted: tuple[Condition, ...] = ()
+    only_deleted: bool = False
+    """Every record of the list is one that is gone."""
     sweep_hours: float | None = Field(default=None, ge=0)
-    columns: Mapping[str, RestColumn] = Field(min_length=1)
+    columns: Mapping[str, RestColumn] = Field(default_factory=dict)
+    entities: tuple[Feed, ...] = ()
 
     @field_validator("records")
     @classmethod
     def _records_read(cls, path: str) -> str:
-        return _members(path)
+        paths.list_steps(path)
+        return path
 
-    @field_validator("params", mode="before")
+    @field_validator("params", "headers", mode="before")
     @classmethod
     def _texts(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
@@ -227,10 +181,10 @@ class RestStream(Declaration):
     @model_validator(mode="after")
     def _columns_are_there(self) -> Self:
         for name, column in self.columns.items():
-            paths.steps(self.path_of(name))
+            self._reached(name)
             if column.minor_units is not None and column.minor_units not in self.columns and not _is_currency(column.minor_units):
                 raise ValueError(f"column {name}: minor_units names neither a column nor a currency: {column.minor_units}")
-        if self.incremental is not None:
+        if self.incremental is not None and not self.is_draft:
             self.needs("incremental", (self.incremental.column,))
             if self.columns[self.incremental.column].type not in ("time", "date"):
                 raise ValueError(f"incremental goes by a time or a date, but column {self.incremental.column} is neither")
@@ -238,18 +192,51 @@ class RestStream(Declaration):
             self.needs("deleted", one.columns())
         if self.body and self.method == "GET":
             raise ValueError('a body is sent with method = "POST" only')
-        if self.method == "POST":
-            filled = self.body
-            for name in self._names_of_search():
-                filled = paths.put(filled, name, "")
+        asking.check(self)
         if self.sweep_hours is not None and len({feed.key for feed in self.entities}) > 1:
             raise ValueError("sweep_hours needs all entities to have the same key")
+        if self.parents_whole:
+            self._check_parents()
         return self
 
-    def _names_of_search(self) -> tuple[str, ...]:
-        """The paths into the body that a search fills."""
-        of_paging = (getattr(self.paging, name, None) for name in ("param", "size_param"))
-        return tuple(name for name in (*of_paging, self.incremental and self.incremental.param) if name)
+    def _check(self, feed: Feed) -> None:
+        """Of what is only ever gone no more than the key is declared."""
+        if self.only_deleted:
+            own_fields(feed.entity)
+            self.needs(feed.entity, feed.columns())
+        else:
+            super()._check(feed)
+
+    def _reached(self, name: str) -> None:
+        up = paths.where(self.path_of(name)).up
+        above = sum(isinstance(step, paths.Each) for step in self.way) - (1 if self.single else 0)
+        if up > max(above, 1):
+            raise ValueError(f"column {name} goes {up} levels up, but above the records of {self.records!r} there are {max(above, 1)}")
+
+    def _check_parents(self) -> None:
+        if self.depth < 2:
+            raise ValueError("parents_whole is for records within records, such as records = 'invoices[*].lines'")
+        for feed in self.entities:
+            if len(feed.key) < 2 or paths.where(self.path_of(feed.key[0])).up != self.depth - 1:
+                raise ValueError(
+                    f"parents_whole needs the key of {feed.entity} to begin with that of the outermost record: key = [a column of path"
+                    f" {'^' * (self.depth - 1)}.id, the record's own]"
+                )
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether it is not said yet what its records are."""
+        return not self.entities
+
+    @property
+    def way(self) -> tuple[str | paths.Each, ...]:
+        """The steps to its records."""
+        return paths.list_steps(self.records)
+
+    @property
+    def depth(self) -> int:
+        """How many lists stand in each other; 1: its records are those of the list that is paged."""
+        return sum(isinstance(step, paths.Each) for step in self.way)
 
     def path_of(self, column: str) -> str:
         """Where a column stands in the record."""
@@ -269,31 +256,6 @@ class RestStream(Declaration):
         return self.incremental is None
 
 
-class Auth(Part):
-    """How one logs in; the secrets of the connection hold what is secret.
-
-    basic: secrets user, password. bearer: token. header, query: key, under `name`, with `prefix` before it. oauth2: client credentials from
-    `token_url`, secrets client_id, client_secret, sent as basic authorisation or in the body.
-    """
-
-    kind: Literal["none", "basic", "bearer", "header", "query", "oauth2"] = "none"
-    name: str | None = None
-    prefix: str = ""
-    token_url: str | None = None
-    scope: str | None = None
-    params: dict[str, str] = Field(default_factory=dict)
-    """Further fields of the token request, such as audience."""
-    client_in: Literal["basic", "body"] = "basic"
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.kind in ("header", "query") and not self.name:
-            raise ValueError(f"auth of kind {self.kind} needs the name of its {'header' if self.kind == 'header' else 'parameter'}")
-        if self.kind == "oauth2" and not self.token_url:
-            raise ValueError("auth of kind oauth2 needs token_url, the whole address of the token")
-        return self
-
-
 class Application(Part):
     """The options of a connection of system `rest`."""
 
@@ -304,6 +266,8 @@ class Application(Part):
     """A path that costs little, for `connections test`; None: the first page of each stream is enough."""
     error_path: str | None = None
     """Where an error's words stand in the body; None: the usual places are looked at."""
+    minor_digits: dict[str, int] = Field(default_factory=dict)
+    """As for a list, for all of them."""
     gone_max: float = Field(default=0.05, gt=0, le=1)
     """Above this share missing at once, a person has to look."""
     webhook: dict[str, Any] = Field(default_factory=dict)
@@ -333,7 +297,14 @@ def declared(connection: Connection) -> Application:
             raise ConfigError(
                 f"connection {connection.name}: column {name} of {stream.stream} holds local times: name the connection's zone"
             )
-    return application
+    for name in sorted(secrets_named(connection.options) - set(connection.secrets)):
+        raise ConfigError(f"connection {connection.name}: {{secret:{name}}} is named among the options, but not under [connection.secrets]")
+    if not application.minor_digits:
+        return application
+    streams = tuple(
+        stream.model_copy(update={"minor_digits": {**application.minor_digits, **stream.minor_digits}}) for stream in application.streams
+    )
+    return application.model_copy(update={"streams": streams})
 
 
 def _is_currency(text: str) -> bool:

@@ -1,9 +1,15 @@
-"""Paths into JSON values: `customer.id`, `lines[0].sku`, `["odd.name"]`, `links[rel=next].href`. Pure."""
+"""Paths into JSON values: `customer.id`, `lines[0].sku`, `["odd.name"]`, `links[rel=next].href`. Pure.
+
+A column's path may begin with `^`, once for each level that it goes up from its record: `^.number` is the number of the invoice of which the
+record is a line. `@key` is the name under which a record stands in an object, `@index` its place in its list, from 0. The path to a list's
+records may go through lists and objects: `invoices[*].lines[*]`, `result.*`.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +17,7 @@ _STEP = re.compile(
     r"""(?P<dot>\.)?(?:
         (?P<name>[^.\[\]="'\s][^.\[\]="']*) |
         \[(?P<index>-?\d+)\] |
+        \[(?P<each>\*)\] |
         \[(?P<quote>["'])(?P<quoted>.*?)(?P=quote)\] |
         \[(?P<key>[^=\[\]]+)=(?P<value>[^\[\]]*)\]
     )""",
@@ -26,13 +33,85 @@ class Match:
     value: str
 
 
+class Each(Enum):
+    """Every item of a list, or every member of an object."""
+
+    ITEM = "[*]"
+    MEMBER = "*"
+
+
 Step = str | int | Match
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a column stands, seen from its record: so many levels `up`, there at `steps`, or its `special` (@key, @index)."""
+
+    up: int
+    special: str | None
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record where it was found: `above` is the record or the body that it stands in, `key` the name and `place` the number it has there."""
+
+    value: Any
+    above: Found | None = None
+    key: str | None = None
+    place: int | None = None
+
+    def at(self, path: str) -> Any:
+        """What stands at a column's path; None where there is nothing."""
+        wanted = where(path)
+        found: Found | None = self
+        for _ in range(wanted.up):
+            found = None if found is None else found.above
+        if found is None:
+            return None
+        if wanted.special is not None:
+            return found.key if wanted.special == "@key" else found.place
+        return _follow(found.value, wanted.steps)
+
+
+_UP = re.compile(r"(?P<up>\^*)\.?(?P<rest>.*)", re.DOTALL)
+_SPECIAL = ("@key", "@index")
+
+
+@lru_cache(maxsize=1024)
+def where(path: str) -> Where:
+    """A column's path. ValueError says at which place it can't be read."""
+    found = _UP.fullmatch(path) if path.startswith("^") else None
+    up, rest = (len(found["up"]), found["rest"]) if found else (0, path)
+    if rest in _SPECIAL:
+        return Where(up, rest, ())
+    return Where(up, None, steps(rest))
+
+
+@lru_cache(maxsize=1024)
+def list_steps(path: str) -> tuple[str | Each, ...]:
+    """The steps to a list's records; the last one is Each. ValueError for a path that is none."""
+    found: list[str | Each] = []
+    for step in _read(path):
+        if not isinstance(step, str | Each):
+            raise ValueError(  # noqa: TRY004 - a validator's word
+                f"the path {path!r} leads to one record only: it may hold names, [*] for every item of a list, * for every member of an object"
+            )
+        found.append(Each.MEMBER if step == "*" else step)
+    return tuple(found) if found and isinstance(found[-1], Each) else (*found, Each.ITEM)
 
 
 @lru_cache(maxsize=1024)
 def steps(path: str) -> tuple[Step, ...]:
     """The steps of a path; none for the empty path, which is the value itself. ValueError says at which place it can't be read."""
-    found: list[Step] = []
+    found = _read(path)
+    if any(isinstance(step, Each) for step in found):
+        raise ValueError(f"the path {path!r} leads to many values: [*] belongs into `records`, a column is one value")
+    return tuple(step for step in found if not isinstance(step, Each))
+
+
+def _read(path: str) -> tuple[Step | Each, ...]:
+    found: list[Step | Each] = []
     at = 0
     while at < len(path):
         step = _STEP.match(path, at)
@@ -45,6 +124,8 @@ def steps(path: str) -> tuple[Step, ...]:
             found.append(step["name"])
         elif step["index"] is not None:
             found.append(int(step["index"]))
+        elif step["each"] is not None:
+            found.append(Each.ITEM)
         elif step["quoted"] is not None:
             found.append(step["quoted"])
         else:
@@ -55,7 +136,11 @@ def steps(path: str) -> tuple[Step, ...]:
 
 def at(value: Any, path: str) -> Any:
     """What stands at a path; None where there is nothing."""
-    for step in steps(path):
+    return _follow(value, steps(path))
+
+
+def _follow(value: Any, way: tuple[Step, ...]) -> Any:
+    for step in way:
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, dict) else None
         elif isinstance(step, int):
@@ -65,14 +150,6 @@ def at(value: Any, path: str) -> Any:
         if value is None:
             return None
     return value
-
-
-def members(path: str) -> tuple[str, ...]:
-    """The steps of a path that leads through names only. ValueError for any other."""
-    names = steps(path)
-    if not all(isinstance(step, str) for step in names):
-        raise ValueError(f"the path {path!r} has to lead through names only")
-    return tuple(str(step) for step in names)
 
 
 def put(value: Any, path: str, new: Any) -> Any:

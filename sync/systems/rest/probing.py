@@ -9,10 +9,13 @@ import polars as pl
 from sync.declared.declaration import Rule
 from sync.errors import SourceError
 from sync.ports import Finding, Mapped
+from sync.systems.rest.asking import Question, params, roles
 from sync.systems.rest.client import Session
-from sync.systems.rest.declaration import Application, NoPaging, RestStream
+from sync.systems.rest.declaration import Application, RestStream
 from sync.systems.rest.mapping import Read
 from sync.systems.rest.paging import Place
+from sync.systems.rest.pagings import NoPaging
+from sync.systems.rest.reading import Got
 
 
 def login(session: Session, application: Application) -> Iterator[Finding]:
@@ -23,14 +26,20 @@ def login(session: Session, application: Application) -> Iterator[Finding]:
     if application.test_path is None:
         return
     try:
-        session.read(application.test_path)
+        session.read(Question(application.test_path, {}, {}))
         yield Finding("address", ok=True, words=f"{application.base_url} answers at {application.test_path}")
     except SourceError as error:
         yield Finding("address", ok=False, words=error.detail)
 
 
-def first_page(stream: RestStream, given: Read, mapped: Mapped, following: Place | None) -> Iterator[Finding]:
+def draft(stream: RestStream, got: Got) -> Iterator[Finding]:
+    """What a list holds of which it is not said yet what it is."""
+    yield Finding(stream.stream, ok=True, words=f"{got.given.listed.total} records read")
+
+
+def first_page(stream: RestStream, got: Got, mapped: Mapped) -> Iterator[Finding]:
     """How many records came and how the list goes on; then the first record, value by value; then what is wrong with others."""
+    given, following = got.given, got.following
     bad = mapped.rejects.height
     landed = ", ".join(f"{frame.height} {entity}" for entity, frame in mapped.frames.items() if frame.height) or "nothing"
     yield Finding(f"{stream.stream} first page", ok=not bad, words=f"{mapped.records} records read: {landed}; {bad} could not be mapped")
@@ -54,12 +63,15 @@ def _next(stream: RestStream, following: Place | None) -> str:
         return "the answer says that this page is the last"
     if following.url is not None:
         return f"at {following.url.partition('?')[0]}, as the answer names it"
-    return "by " + ", ".join(f"{name}={value}" for name, value in following.params.items())
+    names = {role: param for role, param in params(stream) if role not in roles(stream)}
+    return "by " + ", ".join(
+        f"{names.get(role, role)}={value}" for role, value in following.values.items() if role != "size" or "size" in names
+    )
 
 
 def _first_record(stream: RestStream, given: Read, mapped: Mapped) -> Iterator[Finding]:
     """Column -> value -> canonical field, of the first record that was sound."""
-    ordinal = given.rows.ordinals[0]
+    ordinal = given.listed.ordinals[0]
     row = given.texts[0]
     used: set[str] = set()
     for feed in stream.entities:
