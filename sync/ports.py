@@ -119,6 +119,7 @@ class Complete:
 
     What is held there and not in `present` is gone, as of `asked_at` (UTC), the moment before which it was asked. Where that is more than
     the share `gone_max` of what is held there, the word is not believed: a person has to look. A list of `among` is always believed.
+    `only`: it is about the records alone of which a column of ours holds one of these texts; `since`: and that changed then or later.
     """
 
     entity: str
@@ -128,6 +129,8 @@ class Complete:
     upto: str | None = None
     among: frozenset[str] | None = None
     gone_max: float = 0.05
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ class Store:
         for word in mapped.complete:
             for (entity, key), held in list(self.rows.items()):
                 in_bounds = key in word.among if word.among is not None else (word.after or "") < key <= (word.upto or "\U0010ffff")
+                texts = {name: str(held.get(name)).lower() if isinstance(held.get(name), bool) else held.get(name) for name in word.only}
+                in_bounds = in_bounds and all(texts[name] in wanted for name, wanted in word.only.items())
+                in_bounds = in_bounds and (word.since is None or held["changed_at"] >= word.since)
                 if entity == word.entity and in_bounds and key not in word.present and not held.get("is_deleted"):
                     self._promote((entity, key), {**held, "is_deleted": True})
 

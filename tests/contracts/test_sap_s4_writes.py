@@ -193,6 +193,17 @@ def test_a_lost_answer_is_read_before_anything_else(desk: Desk, kind: str) -> No
     assert len(desk.executed) == 1
 
 
+@pytest.mark.parametrize("kind", ["release_order", "approve_order"])
+def test_a_page_for_people_is_no_receipt(desk: Desk, kind: str) -> None:
+    """A log-on page with status 200 in the place of an answer: nobody knows, and reading tells."""
+    target, first = desk.target(), desk.answer
+    page = Reply(b"<html><title>Logon</title></html>", 200, "text/html; charset=utf-8")
+    desk.host.hook = lambda asked: page if asked.method in ("PATCH", "POST") else first(asked)
+    with pytest.raises(UnknownOutcome, match="page for people"):
+        target.apply(order(kind))
+    assert target.read(order(kind)).outcome == "absent"
+
+
 @pytest.mark.parametrize("status", [412, 428])
 def test_an_approval_that_meets_a_changed_order_is_a_conflict(desk: Desk, status: int) -> None:
     """The world moved on: nothing was done, and it is decided again; V4's plain message is quoted."""

@@ -71,3 +71,16 @@ def test_what_changed_after_the_question_stays(engine: sa.Engine, clock: FixedCl
     _take(engine, 1, [order("K1")])
     _take(engine, 2, [], replace(_word(set()), asked_at=datetime(2020, 1, 1, tzinfo=UTC)))
     assert _live(engine) == ["K1"]
+
+
+def test_a_list_may_be_of_some_records_only(engine: sa.Engine, clock: FixedClock) -> None:
+    """Of those in a state, and that changed since: what is in no such state, or older, is not missed."""
+    _take(engine, 1, [{**order("A1", 3), "status": "open"}, {**order("A2", 3), "status": "complete"}, {**order("A3", 3), "status": None}])
+    with engine.connect() as conn:
+        changed = conn.execute(sa.text("select changed_at from canonical.sales_order where source_key = 'A1'")).scalar_one()
+    _take(engine, 2, [], _word(set(), only={"status": ("open",)}, since=changed + timedelta(seconds=1)))
+    assert _live(engine) == ["A1", "A2", "A3"]
+    _take(engine, 3, [], _word(set(), only={"status": ("open",)}, since=changed))
+    assert _live(engine) == ["A2", "A3"]
+    _take(engine, 4, [], _word(set(), only={"status": ("complete",)}, among=frozenset({"A1", "A2", "A3"})))
+    assert _live(engine) == ["A3"]

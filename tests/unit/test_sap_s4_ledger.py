@@ -82,7 +82,7 @@ def test_a_full_read_goes_by_company_and_year(books: Books) -> None:
     """From the first year that there is, or that is configured, each asked for by itself."""
     asked = books.read(timedelta())
     assert [condition.rpartition("and ")[2].rstrip(")") for condition in asked] == [
-        "FiscalYear eq '2024'", "FiscalYear eq '2025'", "FiscalYear ge '2026'",
+        "FiscalYear lt '2024'", "FiscalYear eq '2024'", "FiscalYear eq '2025'", "FiscalYear ge '2026'",
     ]  # fmt: skip
     assert all("CompanyCode eq '1010'" in condition for condition in asked)
     books.cursor = None
@@ -112,8 +112,8 @@ def test_who_does_not_remember_what_was_open_reads_everything(books: Books) -> N
     assert books.settled() == {"9b1": Decimal(100)}
 
 
-def test_an_item_that_is_there_no_more_harms_nobody(books: Books) -> None:
-    """An archived document is asked for once and forgotten."""
+def test_an_open_item_that_is_there_no_more_is_gone(books: Books) -> None:
+    """It is asked for by its key once, and is open no longer."""
     books.read(timedelta())
     books.rows[:] = [row for row in books.rows if row["AccountingDocument"] != "b1"]
     assert any("AccountingDocument eq 'b1'" in condition for condition in books.read(7 * HOUR))

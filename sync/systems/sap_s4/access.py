@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,24 +80,33 @@ class Access:
         if self._settings.token_credentials == "form":  # noqa: S105  (no password: where it goes)
             form |= {"client_id": self._pair[0], "client_secret": self._pair[1]}
             basic = None
-        answer = self._client().send("POST", self._settings.token_url, form=form, basic=basic, accept=(400, 401, 403))
+        asked = {"Accept": "application/json"}
+        answer = self._client().send(
+            "POST", self._settings.token_url, headers=asked, form=form, basic=basic, expect="any", accept=(400, 401, 403)
+        )
         said = _json(answer)
-        if answer.status >= 400:
+        if answer.status >= 400 or (said.get("error") and "access_token" not in said):
             why = " ".join(str(said[name]) for name in ("error", "error_description") if said.get(name)) or f"answered {answer.status}"
-            raise AuthError(f"{answer.place}: no token: {why}"[:300], connection=self._connection.name, status=answer.status)
-        token = said.get("access_token")
+            kind = TransientError if said.get("error") in ("temporarily_unavailable", "server_error") else AuthError
+            raise kind(f"{answer.place}: no token: {why}"[:300], connection=self._connection.name, status=answer.status)
+        token, form_of = said.get("access_token"), str(said.get("token_type") or "Bearer")
         if not isinstance(token, str) or not token:
             raise TransientError(f"{answer.place}: the answer holds no access_token", connection=self._connection.name)
+        if not form_of.lower().startswith("bearer"):
+            raise AuthError(
+                f"{answer.place}: the token is of the type {form_of[:40]!r}, which is not used here: Bearer is",
+                connection=self._connection.name,
+            )
         return _Token(SecretStr(token), self._wall() + _lasts(said.get("expires_in")))
 
 
 def _lasts(said: object) -> timedelta:
-    """How long a token is used: to a little before its end, or half its time where it is that short."""
-    text = str(said)
-    if not text.isdigit():
-        return _WITHOUT_END
-    whole = timedelta(seconds=min(int(text[:9]), 86_400 * 30))
-    return max(whole - EARLY, whole / 2)
+    """How long a token is used: to a little before its end, or half its time where it is that short. Where it names no end, or one that
+    is none, for a while: it is renewed anyway once it is refused.
+    """
+    found = re.fullmatch(r"(\d{1,12})(?:\.\d*)?", str(said).strip())
+    whole = timedelta(seconds=min(int(found[1]), 86_400 * 30)) if found else timedelta()
+    return max(whole - EARLY, whole / 2) if whole else _WITHOUT_END
 
 
 def _json(answer: Answer) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.client import Session
+from sync.systems.sap_s4.masters import map_credit
 from sync.systems.sap_s4.order import by
-from sync.systems.sap_s4.pages import NOTHING, page, with_last
+from sync.systems.sap_s4.pages import page
+from sync.systems.sap_s4.presence import Named, present_page
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Query
@@ -25,19 +27,21 @@ class Accounts:
     """The stream of credit accounts of one connection."""
 
     def __init__(self, settings: Settings, session: Session) -> None:
+        self._settings = settings
         self._set = credit_set(settings)
         self._reader = Reader(session)
 
     def pages(self, cursor: Cursor | None, *, now: datetime) -> Iterator[Page]:
-        """All credit accounts: their stamp is a day and exists only for the limit."""
+        """All credit accounts: their stamp is a day and exists only for the limit. One that is not among them is there no more."""
         known: Sequence[str] = cursor.get("pages", ()) if cursor else ()
         digests: list[str] = []
+        named = Named("credit_limit")
         query = Query(self._set, by("BusinessPartner", "CreditSegment"))
-        for got, last in with_last(self._reader.read(query)):
+        for got in self._reader.read(query):
+            named.add(map_credit(got.body, self._settings, now))
             digests.append(hashlib.sha256(b",".join(bytes(record) for record in got.split.records)).hexdigest()[:16])
             same = known[len(digests) - 1 : len(digests)] == digests[-1:]
-            if last:
-                mark = {"read_at": now.astimezone(UTC).isoformat(), "pages": digests}
-                yield page(self._set, NOTHING if same else got.body, mark, now, last=True)
-            elif not same:
+            if not same:
                 yield page(self._set, got.body, None, now, last=False)
+        mark = {"read_at": now.astimezone(UTC).isoformat(), "pages": digests}
+        yield present_page(self._set.path, named.words(now), mark, now, last=True)

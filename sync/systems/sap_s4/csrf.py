@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from sync.errors import UnknownOutcome
 from sync.http import Answer
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.refusals import CsrfRequired
@@ -58,7 +59,10 @@ class Csrf:
         token = self._tokens.get(service) or self.fetch(service)
         protected = {**headers, **({"X-CSRF-Token": token} if token else {})}
         try:
-            return self._session.send(method, path, params=params, headers=protected, content=content, expect="any", write=write)
+            answer = self._session.send(method, path, params=params, headers=protected, content=content, expect="any", write=write)
         except CsrfRequired:
             self._tokens.pop(service, None)
             raise
+        if write and answer.content_type in ("text/html", "application/xhtml+xml"):
+            raise UnknownOutcome(f"{answer.place}: answered {answer.status} with a page for people: it may or may not have been done")
+        return answer

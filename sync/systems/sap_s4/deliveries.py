@@ -15,9 +15,11 @@ from sync.systems.sap_s4.absence import missing
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.odata import text
 from sync.systems.sap_s4.order import by
-from sync.systems.sap_s4.pages import envelope, page, with_last
+from sync.systems.sap_s4.pages import envelope, page, values_of, with_last
+from sync.systems.sap_s4.presence import Named, present, present_page
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
+from sync.systems.sap_s4.shipments import map_deliveries
 from sync.systems.sap_s4.walk import Got, Query
 from sync.systems.sap_s4.wire import DELIVERIES, ORDER_ITEMS
 
@@ -54,15 +56,31 @@ class Deliveries:
         }
         where = f"CreationDate ge {since} or LastChangeDate ge {since}"
         query = Query(DELIVERIES, by("DeliveryDocument"), where)
+        named = Named("delivery")
         for got, last in with_last(self._reader.read(query)):
-            yield page(DELIVERIES, self._with_orders(got), mark if last else None, now, last=last)
+            body = self._with_orders(got)
+            if full:
+                named.add(map_deliveries(body, self._settings, now))
+            last = last and not full  # noqa: PLW2901  (behind a whole read comes what it did not name)
+            yield page(DELIVERIES, body, mark if last else None, now, last=last)
+        if full:
+            # Of what changed in these days all was read; what is older may well be there.
+            following = datetime.combine(day + timedelta(days=1), datetime.min.time(), self._zone)
+            words = named.words(now, since=following, only={"is_invoiced": ("false",)})
+            yield present_page(DELIVERIES.path, words, mark, now, last=True)
 
     def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
         """These deliveries as they are now; `keys` may name one order's part of a delivery ("80000001/4711")."""
+        found: set[str] = set()
         numbers = dict.fromkeys(key.partition("/")[0] for key in keys)
         for got in self._reader.find(DELIVERIES, [f"DeliveryDocument eq {text(number)}" for number in numbers]):
             if got.split.records:
+                found.update(value for (value,) in values_of(got.split.records, "DeliveryDocument"))
                 yield page(DELIVERIES, self._with_orders(got), None, now, last=False)
+        lost = numbers.keys() - found
+        if lost:
+            word = present("delivery", (), now, among=lost, only={"is_invoiced": ("false",)})
+            yield present_page(DELIVERIES.path, [word], None, now, last=False)
 
     def _with_orders(self, got: Got) -> bytes:
         """The deliveries of an answer with the items of the orders that they serve."""

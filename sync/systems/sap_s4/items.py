@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 import polars as pl
 
-from sync.ports import Mapped
+from sync.ports import GONE_SCHEMA, Mapped
 from sync.systems.sap_s4.mapping import day_end, drifted, own_fields, place, spoken
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import ITEMS, to_day
@@ -32,6 +32,8 @@ from sync.wire_frames import (
 )
 
 AMOUNT = pl.Decimal(19, 4)
+NO_YEAR = "0000"
+"""How a year of digits is written that says nothing."""
 _DAYS = {
     "posted_on": "PostingDate",
     "documented_on": "DocumentDate",
@@ -45,8 +47,8 @@ _DAYS = {
 
 class Beside(msgspec.Struct):
     """What the source knows beside a page's items. `invoices`: accounting document -> billing document, for every reference.
-    `paid`: accounting document -> what payments that name it have paid so far, as decimal text. `whole`: a first or full read, in
-    which no application has to be taken back.
+    `paid`: accounting document -> what payments that name it have paid so far, as decimal text. `whole`: a read that begins anew, as
+    the first one does.
     """
 
     invoices: dict[str, str]
@@ -73,9 +75,11 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     ).with_columns(
         amount=signed_by_code(),
         stamp=pl.max_horizontal("changed_on", "created_on", "clearing_made_on", "posted_on"),
+        # A clearing may be taken back and leave no stamp at all: were it part of the version, what it was before could not come back.
+        version=pl.max_horizontal("changed_on", "created_on", "posted_on"),
         reversed=to_flag("IsReversed"),
         reversal=to_flag("IsReversal"),
-        cleared=to_flag("IsCleared") | pl.col("cleared_on").is_not_null(),
+        cleared=to_flag("IsCleared") | (pl.col("cleared_on").is_not_null() & ~to_flag("ClearingIsReversed")),
         refers_to=_referred(),
     )
     good, bad = settle(
@@ -95,12 +99,11 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     )
     entity = pl.col("CompanyCode").replace_strict(settings.entity_by_company_code, default=settings.legal_entity, return_dtype=pl.String)
     good = good.with_columns(**place(entity, settings), changed_at=day_end(pl.col("stamp"), settings.zone, received_at))
-    applications = pl.concat([_referring(good, beside, settings), _clearing(good, beside)], how="diagonal").sort(
-        "ordinal", maintain_order=True
-    )
+    shown, gone = _clearing(good, beside)
+    applications = pl.concat([_referring(good, beside, settings), shown], how="diagonal").sort("ordinal", maintain_order=True)
     frames = {"payment": _payments(good, settings), "payment_application": applications, "gl_posting": _ledger(good)}
     rejects = all_rejects(broken_rejects(rows, "gl_posting"), drifted(bad, rows))
-    return Mapped(rows.total, frames, rejects, fields_seen=own_fields(rows))
+    return Mapped(rows.total, frames, rejects, fields_seen=own_fields(rows), gone=gone)
 
 
 def signed_by_code() -> pl.Expr:
@@ -112,8 +115,13 @@ def signed_by_code() -> pl.Expr:
 def _referred() -> pl.Expr:
     """The accounting document that an item names, or null; in the item's own year where the reference gives none."""
     number = blank_to_null("InvoiceReference")
-    year = pl.coalesce(blank_to_null("InvoiceReferenceFiscalYear"), pl.col("FiscalYear"))
+    year = pl.coalesce(_year("InvoiceReferenceFiscalYear"), pl.col("FiscalYear"))
     return pl.concat_str(pl.col("CompanyCode"), year, number, separator="/")
+
+
+def _year(column: str) -> pl.Expr:
+    """A fiscal year; null where none is named."""
+    return pl.when(pl.col(column).str.strip_chars() == NO_YEAR).then(None).otherwise(blank_to_null(column))
 
 
 def _is_payment(settings: Settings) -> pl.Expr:
@@ -126,7 +134,7 @@ def _is_payment(settings: Settings) -> pl.Expr:
 def _envelope(key: str | pl.Expr) -> list[pl.Expr]:
     source_key = pl.col(key) if isinstance(key, str) else key
     return [
-        pl.col("ordinal"), source_key.alias("source_key"), pl.col("stamp").dt.epoch("d").cast(pl.Int64).alias("source_version"),
+        pl.col("ordinal"), source_key.alias("source_key"), pl.coalesce("version", "stamp").dt.epoch("d").cast(pl.Int64).alias("source_version"),
         pl.col("legal_entity"), pl.col("region"), pl.col("changed_at"),
     ]  # fmt: skip
 
@@ -148,20 +156,22 @@ def _referring(good: pl.DataFrame, beside: Beside, settings: Settings) -> pl.Dat
     )
 
 
-def _clearing(good: pl.DataFrame, beside: Beside) -> pl.DataFrame:
-    """Cleared items of bills: what the payments that name them leave unexplained was settled by the clearing itself."""
+def _clearing(good: pl.DataFrame, beside: Beside) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Cleared items of bills: what the payments that name them leave unexplained was settled by the clearing itself. And what is gone."""
     paid = pl.col("doc").replace_strict(beside.paid, default="0", return_dtype=pl.String).cast(AMOUNT)
     held = good.filter(pl.col("billing").is_not_null()).with_columns(rest=(pl.col("amount") - paid).cast(AMOUNT))
     settled = pl.col("cleared") & (pl.col("rest") != 0)
-    # A clearing that is taken back, or that a late payment explains, takes its application back; a full read has none to take.
+    # A clearing that is taken back, or that a late payment explains, takes its application back. A first read has none to take, one that
+    # begins anew may have: there only what is held is taken back.
     shown = held.filter(settled) if beside.whole else held
+    gone = held.filter(~settled.fill_null(value=False)) if beside.whole else held.clear()
     clearing = pl.concat_str(
         pl.col("CompanyCode"),
-        pl.coalesce(blank_to_null("ClearingDocFiscalYear"), pl.col("FiscalYear")),
+        pl.coalesce(_year("ClearingDocFiscalYear"), pl.col("FiscalYear")),
         blank_to_null("ClearingAccountingDocument"),
         separator="/",
     )
-    return shown.select(
+    applications = shown.select(
         *_envelope("key"),
         is_deleted=~(pl.col("cleared") & (pl.col("rest") != 0)),
         invoice_key="billing",
@@ -172,6 +182,8 @@ def _clearing(good: pl.DataFrame, beside: Beside) -> pl.DataFrame:
         clearing_date=pl.coalesce("cleared_on", "clearing_made_on", "stamp"),
         is_reversed=pl.lit(False),
     )
+    told = gone.select(*_envelope("key"), entity=pl.lit("payment_application")).select(GONE_SCHEMA.keys())
+    return applications, told.cast(GONE_SCHEMA)  # type: ignore[arg-type]
 
 
 def _payments(good: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -180,6 +192,7 @@ def _payments(good: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     summed = held.group_by("doc", maintain_order=True).agg(
         pl.col("ordinal").first(),
         pl.col("stamp").max(),
+        pl.col("version").max(),
         pl.col("changed_at").max(),
         pl.col("legal_entity").first(),
         pl.col("region").first(),

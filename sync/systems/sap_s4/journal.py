@@ -6,8 +6,10 @@ stands in the books twice. What a line means: postings.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sync.ports import Cursor, Page
@@ -47,19 +49,31 @@ class Journal:
             yield page(self._set, NOTHING, {"absent_at": now.astimezone(UTC).isoformat()}, now, last=True)
             return
         reached = min(datetime.fromisoformat(cursor["since"]), now) if cursor and "since" in cursor else None
-        query = Query(self._set, ORDER, " and ".join(self._conditions(reached, now)))
-        for got, last in with_last(self._reader.read(query)):
+        codes = self._settings.company_codes
+        before = cursor.get("companies", codes) if cursor else codes
+        added = [code for code in codes if code not in before] if reached else []
+        queries = [Query(self._set, ORDER, " and ".join(self._conditions(reached, codes, now)))]
+        if added:  # its books are read from the beginning, as the others' were
+            queries.insert(0, Query(self._set, ORDER, " and ".join(self._conditions(None, added, now))))
+        seen = reached is not None
+        for got, last in with_last(chain.from_iterable(map(self._reader.read, queries))):
             told = (read_moment(value) for name in STAMPS for (value,) in values_of(got.split.records, name))
             reached = max((at for at in (reached, *(min(at, now) for at in told if at)) if at), default=None)
-            mark = {"since": (reached or now).astimezone(UTC).isoformat()} if last else None
-            yield page(self._set, got.body, mark, now, last=last)
+            seen = seen or len(got.split.records) > 0
+            yield page(self._set, got.body, self._mark(reached, now, seen=seen) if last else None, now, last=last)
 
-    def _conditions(self, reached: datetime | None, now: datetime) -> list[str]:
+    def _mark(self, reached: datetime | None, now: datetime, *, seen: bool) -> dict[str, Any]:
+        """Where the next pull begins; at the beginning as long as no line was ever read: it may be that we are not let see any yet."""
+        if not seen:
+            return {}
+        return {"since": (reached or now).astimezone(UTC).isoformat(), "companies": list(self._settings.company_codes)}
+
+    def _conditions(self, reached: datetime | None, codes: Sequence[str], now: datetime) -> list[str]:
         dialect = self._session.dialect(self._set)
         fields, _ = self._session.chosen(self._set)
         found = [f"({' or '.join(f'Ledger eq {text(ledger)}' for ledger in self._settings.ledgers)})"] if self._settings.ledgers else []
-        if self._settings.company_codes:
-            found.append(f"({' or '.join(f'CompanyCode eq {text(code)}' for code in self._settings.company_codes)})")
+        if codes:
+            found.append(f"({' or '.join(f'CompanyCode eq {text(code)}' for code in codes)})")
         if "FinancialAccountType" in fields:
             found.append(f"FinancialAccountType ne '{CUSTOMERS}'")
         stamps = [name for name in STAMPS if name in fields]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,12 +19,14 @@ import msgspec
 
 from sync.errors import PermanentError
 from sync.ports import Cursor, Page
+from sync.systems.sap_s4 import vanished
 from sync.systems.sap_s4.client import Session
-from sync.systems.sap_s4.items import Beside
+from sync.systems.sap_s4.items import NO_YEAR, Beside
 from sync.systems.sap_s4.lines import Items
 from sync.systems.sap_s4.odata import listing, text
 from sync.systems.sap_s4.order import by_document
 from sync.systems.sap_s4.pages import values_of
+from sync.systems.sap_s4.presence import present_page
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Query
@@ -33,6 +35,7 @@ from sync.systems.sap_s4.wire import ITEMS
 ORDER = by_document("AccountingDocumentItem")
 CUSTOMER_ITEMS = "FinancialAccountType eq 'D'"
 Read = Literal["full", "open", "changes"]
+STAMPS = ("LastChangeDate", "ClearingCreationDate", "AccountingDocumentCreationDate")
 REMEMBERED_MAX = 300_000
 """Items whose digests one connection's memory holds; beyond that only the last pull's."""
 
@@ -73,17 +76,23 @@ class Ledger:
         for company in self._settings.company_codes or (None,):
             name = company or ""
             before, opened = (known.digests.get(name, {}), known.opened.get(name, set())) if known else ({}, set())
-            items = self._read(company, since, now)
-            if read == "open":
-                self._add_open(items, company, opened, now)
+            how = read if cursor is None or name in cursor.get("companies", (name,)) else "full"
+            items = self._read(company, since if how != "full" else None, now)
+            if how == "open":
+                items.take(self._sliced(company, self._open_only, now))
+            lost = set() if how == "changes" else self._lost(items, opened)
+            doubted = not vanished.believed(lost, opened)
             digests = {key: hashlib.blake2b(body, digest_size=12).digest() for key, body in items.raw.items()}
-            kept.digests[name] = {**before, **digests} if len(before) + len(digests) <= REMEMBERED_MAX else digests
-            kept.opened[name] = items.opened() | (opened - items.lines.keys() if read == "changes" else set())
+            kept.digests[name] = digests if how == "full" else self._remembered(before, digests, lost)
+            kept.opened[name] = items.opened() | (opened - items.lines.keys() if how == "changes" else lost if doubted else set())
             changed = [key for key, digest in digests.items() if before.get(key) != digest]
-            for body in self._bodies(items, changed, all_held=read == "full", first=cursor is None):
+            pages = [self._page(body, now) for body in self._bodies(items, changed, all_held=how == "full", first=cursor is None)]
+            words = vanished.all_there_are(items, now, from_year=self._settings.from_fiscal_year) if how == "full" else []
+            words += [] if doubted else vanished.gone(items, lost, now)
+            for page in [*pages, *([present_page(ITEMS.path, words, None, now, last=False)] if words else ())]:
                 if held is not None:
                     yield held
-                held = self._page(body, now)
+                held = page
         kept.mark = secrets.token_hex(8)
         last = held or self._page(_body([], Beside({}, {}, whole=False)), now)
         moved = self._moved(cursor, read, now, kept.mark)
@@ -101,11 +110,12 @@ class Ledger:
             return "open" if remembers else "full"
         return "changes"
 
-    def _moved(self, cursor: Cursor | None, read: Read, now: datetime, mark: str) -> dict[str, str]:
+    def _moved(self, cursor: Cursor | None, read: Read, now: datetime, mark: str) -> dict[str, Any]:
         at = now.astimezone(UTC).isoformat()
         full_at = at if read == "full" or cursor is None else cursor["full_at"]
         open_at = at if read != "changes" or cursor is None else cursor.get("open_at", full_at)
-        return {"since": at, "full_at": full_at, "open_at": open_at, "mark": mark}
+        companies = [company or "" for company in self._settings.company_codes or (None,)]
+        return {"since": at, "full_at": full_at, "open_at": open_at, "mark": mark, "companies": companies}
 
     def _since(self, cursor: Cursor, now: datetime) -> date:
         reached = min(datetime.fromisoformat(cursor["since"]), now)
@@ -114,26 +124,59 @@ class Ledger:
     def _read(self, company: str | None, since: date | None, now: datetime) -> Items:
         """The customers' items of a company: all, a year at a time, or those changed or cleared since a day."""
         if since is None:
-            return self._sliced(company, None, now)
+            return self._sliced(company, list, now)
         day = self._session.dialect(ITEMS).midnight(since)
-        changed = f"(LastChangeDate ge {day} or ClearingCreationDate ge {day} or AccountingDocumentCreationDate ge {day})"
-        return self._items([" and ".join((*_of(company), changed))])
 
-    def _add_open(self, items: Items, company: str | None, opened: set[str], now: datetime) -> None:
-        """All open items of a company, and what became of those that were open and no longer are: a clearing need not touch a stamp."""
-        found = self._sliced(company, "IsCleared eq false", now)
-        items.take(found)
+        def changed() -> Items:
+            stamps = " or ".join(f"{name} ge {day}" for name in STAMPS if name in self._fields())
+            return self._items(company, [" and ".join((*_of(company), f"({stamps})"))])
+
+        return self._heeded(changed)
+
+    def _lost(self, items: Items, opened: set[str]) -> set[str]:
+        """Of the items that were open and are no longer, those that the host does not have at all; what became of the others is read: a
+        clearing need not touch a stamp.
+        """
         gone = {key.rpartition("/")[0] for key in opened - items.lines.keys()}
         self._fetch(items, {doc for doc in gone if doc.count("/") == 2})
+        return {key for key in opened - items.lines.keys() if not key.startswith("?")}
 
-    def _sliced(self, company: str | None, condition: str | None, now: datetime) -> Items:
-        """The items that fulfil a condition, a fiscal year at a time: the service is not made for large answers."""
-        where = [*_of(company), *((condition,) if condition else ())]
-        first, last = self._first_year(where, now), now.astimezone(self._zone).year
-        if first is None:
-            return self._items([" and ".join(where)])
-        years = [f"FiscalYear eq '{year}'" for year in range(first, last)] + [f"FiscalYear ge '{max(first, last)}'"]
-        return self._items([" and ".join((*where, year)) for year in years])
+    def _remembered(self, before: dict[str, bytes], digests: dict[str, bytes], lost: set[str]) -> dict[str, bytes]:
+        if len(before) + len(digests) > REMEMBERED_MAX:
+            return digests
+        return {key: digest for key, digest in before.items() if key not in lost} | digests
+
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(self._session.chosen(ITEMS)[0])
+
+    def _open_only(self) -> list[str]:
+        return ["IsCleared eq false" if "IsCleared" in self._fields() else "ClearingAccountingDocument eq ''"]
+
+    def _heeded(self, read: Callable[[], Items]) -> Items:
+        """What `read` gives; once more, where the host has refused a property that a condition named, and is known by now to lack it."""
+        known = self._fields()
+        try:
+            return read()
+        except PermanentError:
+            if self._fields() == known:
+                raise
+        return self._heeded(read)
+
+    def _sliced(self, company: str | None, conditions: Callable[[], list[str]], now: datetime) -> Items:
+        """The items that fulfil the conditions, a fiscal year at a time: the service is not made for large answers. A host that heeds no
+        order may have named any year as its first: what is before it is asked for, too.
+        """
+
+        def sliced() -> Items:
+            where = [*_of(company), *conditions()]
+            first, last = self._first_year(where, now), now.astimezone(self._zone).year
+            if first is None:
+                return self._items(company, [" and ".join(where)])
+            years = [f"FiscalYear eq '{year}'" for year in range(first, last)] + [f"FiscalYear ge '{max(first, last)}'"]
+            before = [] if self._settings.from_fiscal_year is not None else [f"FiscalYear lt '{first}'"]
+            return self._items(company, [" and ".join((*where, year)) for year in (*before, *years)])
+
+        return self._heeded(sliced)
 
     def _first_year(self, where: Sequence[str], now: datetime) -> int | None:
         """The first fiscal year to read; None where nothing tells it."""
@@ -147,8 +190,8 @@ class Ledger:
         years = [value for (value,) in values_of(found[:1], "FiscalYear") if value.isdigit()]
         return int(years[0]) if years and 1990 <= int(years[0]) <= now.year + 1 else None
 
-    def _items(self, conditions: Sequence[str]) -> Items:
-        items = Items()
+    def _items(self, company: str | None, conditions: Sequence[str]) -> Items:
+        items = Items(company)
         for where in conditions:
             for got in self._reader.read(Query(ITEMS, ORDER, where)):
                 items.add(got.split.records)
@@ -184,12 +227,8 @@ class Ledger:
 
     def _looked_up(self, items: Items, delivered: Sequence[str]) -> dict[str, Decimal]:
         """What payments have paid on the cleared bills among the delivered items."""
-        bills = {
-            items.lines[key].doc
-            for key in delivered
-            if items.lines[key].BillingDocument and (items.lines[key].IsCleared or items.lines[key].ClearingDate)
-        }
-        found = Items()
+        bills = {items.lines[key].doc for key in delivered if items.lines[key].BillingDocument and not items.lines[key].is_open}
+        found = Items(items.company)
         for got in self._reader.find(ITEMS, [_naming(doc) for doc in sorted(bills)], order=ORDER):
             found.add(got.split.records)
         return _paid(found, self._settings)
@@ -218,7 +257,7 @@ def _being(doc: str) -> str:
 
 def _naming(doc: str) -> str:
     company, year, number = (text(part) for part in doc.split("/"))
-    same = f"InvoiceReferenceFiscalYear eq {year} or InvoiceReferenceFiscalYear eq ''"
+    same = f"InvoiceReferenceFiscalYear eq {year} or InvoiceReferenceFiscalYear eq '' or InvoiceReferenceFiscalYear eq '{NO_YEAR}'"
     return f"(CompanyCode eq {company} and InvoiceReference eq {number} and ({same}) and {CUSTOMER_ITEMS})"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from sync.systems.sap_s4.items import document
+from sync.systems.sap_s4.items import NO_YEAR, document
 
 
 class Line(msgspec.Struct):
@@ -20,6 +20,7 @@ class Line(msgspec.Struct):
     FiscalYear: str = ""
     AccountingDocument: str = ""
     AccountingDocumentItem: str = ""
+    FinancialAccountType: str | None = None
     AccountingDocumentType: str | None = None
     SpecialGLCode: str | None = None
     BillingDocument: str | None = None
@@ -31,11 +32,12 @@ class Line(msgspec.Struct):
     IsReversal: bool | None = None
     ClearingDate: str | None = None
     IsCleared: bool | None = None
+    ClearingIsReversed: bool | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether nothing has cleared it yet."""
-        return not (self.IsCleared or self.ClearingDate)
+        return not self.IsCleared and (not self.ClearingDate or bool(self.ClearingIsReversed))
 
     @property
     def doc(self) -> str:
@@ -47,7 +49,8 @@ class Line(msgspec.Struct):
         """The accounting document that the item names, if it names one."""
         if not self.InvoiceReference:
             return None
-        return document(self.CompanyCode, self.InvoiceReferenceFiscalYear or self.FiscalYear, self.InvoiceReference)
+        year = self.InvoiceReferenceFiscalYear
+        return document(self.CompanyCode, self.FiscalYear if year in (None, "", NO_YEAR) else year, self.InvoiceReference)
 
     @property
     def pays(self) -> Decimal:
@@ -62,13 +65,18 @@ class Line(msgspec.Struct):
         return -signed
 
 
+CUSTOMERS = "D"
+"""The account type of customers' lines."""
 _LINE = msgspec.json.Decoder(Line, float_hook=Decimal)
 
 
 @dataclass
 class Items:
-    """Items by their key, as bytes and as lines; items whose key can't be read stand for themselves."""
+    """Items of customers, of one company or of all, by their key, as bytes and as lines; items whose key can't be read stand for themselves.
+    Others, which a host gives that heeds no condition, are passed over.
+    """
 
+    company: str | None = None
     raw: dict[str, bytes] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
 
@@ -82,10 +90,15 @@ class Items:
                 whole = line.CompanyCode and line.AccountingDocument and line.AccountingDocumentItem
             except (msgspec.DecodeError, UnicodeDecodeError):
                 line, whole = Line(), ""
+            if whole and not self._takes(line):
+                continue
             key = f"{line.doc}/{line.AccountingDocumentItem}" if whole else f"?{hashlib.sha256(body).hexdigest()}"
             self.raw[key], self.lines[key] = body, line
             keys.append(key)
         return keys
+
+    def _takes(self, line: Line) -> bool:
+        return line.FinancialAccountType in (None, "", CUSTOMERS) and self.company in (None, line.CompanyCode)
 
     def take(self, others: Items) -> None:
         """Takes the items of another read in."""

@@ -34,6 +34,8 @@ from sync.wire_frames import (
     to_flag,
 )
 
+PROFORMA = "U"
+"""The SD document category of pro forma documents."""
 UTC_TIME = pl.Datetime("us", "UTC")
 CREDIT_STATUS = {"": "not_checked", "A": "ok", "B": "blocked", "C": "blocked", "D": "released"}
 PROGRESS = {"": "not_relevant", "A": "open", "B": "partial", "C": "complete"}
@@ -152,7 +154,8 @@ def bills_of(rows: Rows, protocol: Protocol, settings: Settings) -> Mapped:
     disputed = block.is_in(settings.dispute_blocks) if settings.dispute_blocks else block.is_not_null()
     cancelled = to_flag("BillingDocumentIsCancelled") | (pl.col("SDDocumentCategory") == "N")
     credit = pl.col("SDDocumentCategory") == "O"
-    invoices = good.select(
+    # Pro forma documents are no receivables, and are not asked for: a host that heeds no condition gives them all the same.
+    invoices = good.filter(pl.col("SDDocumentCategory").ne_missing(PROFORMA)).select(
         "ordinal",
         source_key="BillingDocument",
         source_version=millis("changed_at"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,9 +14,11 @@ from sync.errors import PermanentError
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.absence import is_absent
 from sync.systems.sap_s4.client import Session
+from sync.systems.sap_s4.masters import map_customers
 from sync.systems.sap_s4.odata import text
 from sync.systems.sap_s4.order import by
 from sync.systems.sap_s4.pages import envelope, page, values_of, with_last
+from sync.systems.sap_s4.presence import Named, present_page
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.walk import Got, Query
@@ -52,8 +55,15 @@ class Partners:
             "full_at": (now if full or read_at is None else read_at).astimezone(UTC).isoformat(),
         }
         query = Query(PARTNERS, by("BusinessPartner"), where)
+        named = Named("customer")
         for got, last in with_last(self._reader.read(query)):
-            yield page(PARTNERS, self._with_masters(got), mark if last else None, now, last=last)
+            body = self._with_masters(got)
+            if full:
+                named.add(map_customers(body, self._settings))
+            last = last and not full  # noqa: PLW2901  (behind a whole read comes what it did not name)
+            yield page(PARTNERS, body, mark if last else None, now, last=last)
+        if full:
+            yield present_page(PARTNERS.path, named.words(now), mark, now, last=True)
 
     def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:
         """These customers as they are now, by their number or their business partner's."""
@@ -64,7 +74,7 @@ class Partners:
 
     def _with_masters(self, got: Got) -> bytes:
         """The partners of an answer with their customer, company and address records, all as the host gave them."""
-        partners = got.split.records
+        partners = [raw for raw in got.split.records if not _is_no_customer(bytes(raw))]
         numbers = [value for (value,) in values_of(partners, "Customer")]
         keys = [value for (value,) in values_of(partners, "BusinessPartner")]
         asked = [("customers", CUSTOMERS, "Customer", numbers), ("companies", COMPANIES, "Customer", numbers)]
@@ -80,6 +90,14 @@ class Partners:
                     raise
                 self._session.lacks(ADDRESSES)  # a country is wanted, not needed
         return envelope({"partners": partners, **found})
+
+
+def _is_no_customer(raw: bytes) -> bool:
+    """Whether a partner has no customer's number, and says so: a host that heeds no condition gives vendors too."""
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any]).get("Customer") == ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _about(entity_set: EntitySet, key: str, values: Sequence[str]) -> list[Query]:

@@ -29,7 +29,9 @@ CUSTOMERS = "D"
 
 
 def map_journal(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
-    """A page of journal lines; a customer's line, were one among them, is left to the accounting items."""
+    """A page of journal lines. A customer's line is left to the accounting items, and one of another ledger or company is none of ours:
+    a host that heeds no condition gives them too.
+    """
     rows, protocol = read_page(body)
     names = (*JOURNAL_NEEDED, *JOURNAL_WANTED)
     frame = text_frame(rows, names).with_columns(
@@ -66,7 +68,10 @@ def map_journal(body: bytes, settings: Settings, received_at: datetime) -> Mappe
         .otherwise(pl.lit("posted"))
     )  # fmt: skip
     received = pl.lit(received_at.astimezone(UTC), dtype=pl.Datetime("us", "UTC"))
-    lines = good.filter(pl.col("FinancialAccountType").ne_missing(CUSTOMERS)).select(
+    ours = pl.col("FinancialAccountType").ne_missing(CUSTOMERS)
+    for column, wanted in (("Ledger", settings.ledgers), ("CompanyCode", settings.company_codes)):
+        ours &= pl.col(column).is_in(wanted) | pl.col(column).is_null() if wanted else pl.lit(value=True)
+    lines = good.filter(ours).select(
         "ordinal",
         source_key="key",
         source_version=pl.col("stamp").dt.epoch("ms"),

@@ -42,7 +42,8 @@ def map_deliveries(body: bytes, settings: Settings, received_at: datetime) -> Ma
     rows, protocol = decode(split(body, "deliveries").records), spoken(body)
     names = (*DELIVERIES.needed, *DELIVERIES.wanted)
     frame = text_frame(rows, names).with_columns(**{column: to_day(name, protocol) for column, name in _DAYS.items()})
-    frame = frame.with_columns(stamp=pl.max_horizontal(*_DAYS))
+    # The day the goods left may be any day, and be taken back: what the delivery is of is known by its own stamps.
+    frame = frame.with_columns(stamp=pl.coalesce(pl.max_horizontal("changed_on", "created_on"), "issued_on"))
     good, bad = settle(
         frame,
         [

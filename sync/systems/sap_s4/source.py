@@ -12,7 +12,7 @@ from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.credit import Accounts
 from sync.systems.sap_s4.deliveries import Deliveries
-from sync.systems.sap_s4.documents import PROFORMA, Documents
+from sync.systems.sap_s4.documents import RECEIVABLES, Documents
 from sync.systems.sap_s4.items import map_items
 from sync.systems.sap_s4.journal import Journal
 from sync.systems.sap_s4.ledger import Ledger
@@ -20,6 +20,7 @@ from sync.systems.sap_s4.mapping import bills_of, map_billing, map_orders, order
 from sync.systems.sap_s4.masters import map_credit, map_customers
 from sync.systems.sap_s4.partners import Partners
 from sync.systems.sap_s4.postings import map_journal
+from sync.systems.sap_s4.presence import map_present
 from sync.systems.sap_s4.probe import probe
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.shipments import map_deliveries
@@ -27,12 +28,12 @@ from sync.systems.sap_s4.wire import BILLING, ORDERS
 from sync.wire_together import together
 
 STREAMS = (
-    Stream("customers", ("customer",), Capabilities(snapshot=True, hints=True)),
-    Stream("credit_accounts", ("credit_limit",), Capabilities(incremental=False, snapshot=True)),
-    Stream("sales_orders", ("sales_order",), Capabilities(hints=True, writes=True)),
+    Stream("customers", ("customer",), Capabilities(deletes=True, snapshot=True, hints=True)),
+    Stream("credit_accounts", ("credit_limit",), Capabilities(incremental=False, deletes=True, snapshot=True)),
+    Stream("sales_orders", ("sales_order",), Capabilities(deletes=True, hints=True, writes=True)),
     Stream("billing_documents", ("invoice",), Capabilities(hints=True)),
-    Stream("deliveries", ("delivery",), Capabilities(hints=True)),
-    Stream("accounting_items", ("payment", "payment_application", "gl_posting"), Capabilities(snapshot=True)),
+    Stream("deliveries", ("delivery",), Capabilities(deletes=True, hints=True)),
+    Stream("accounting_items", ("payment", "payment_application", "gl_posting"), Capabilities(deletes=True, snapshot=True)),
     Stream("journal_lines", ("gl_posting",)),
 )
 
@@ -82,6 +83,9 @@ class S4Source:
 
     def map(self, stream: str, page: Page) -> Mapped:
         """Pure: the page in canonical words. Raises DataError when it is no page of this stream."""
+        said = map_present(page.body)
+        if said is not None:
+            return said
         received = page.headers.get("received_at")
         at = datetime.fromisoformat(received) if received else datetime.max.replace(tzinfo=UTC)
         if stream == "sales_orders":
@@ -118,9 +122,9 @@ class S4Source:
 
     def _rereads(self, stream: str) -> Rereads | None:
         if stream == "sales_orders":
-            return Documents(self._settings, self._session, ORDERS, "SalesOrder")
+            return Documents(self._settings, self._session, ORDERS, "SalesOrder", undone="sales_order")
         if stream == "billing_documents":
-            return Documents(self._settings, self._session, BILLING, "BillingDocument", PROFORMA)
+            return Documents(self._settings, self._session, BILLING, "BillingDocument", RECEIVABLES)
         if stream == "customers":
             return Partners(self._settings, self._session)
         if stream == "deliveries":

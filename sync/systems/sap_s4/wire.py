@@ -75,7 +75,7 @@ ITEMS = EntitySet(
             "ClearingAccountingDocument", "BillingDocument", "InvoiceReference", "InvoiceReferenceFiscalYear"),
     wanted=("AccountingDocumentType", "SpecialGLCode", "DebitCreditCode", "PostingDate", "DocumentDate", "ValueDate", "IsCleared",
             "AccountingDocumentCreationDate", "ClearingDocFiscalYear", "PaymentReference", "DocumentReferenceID",
-            "AssignmentReference", "HouseBankAccount", "IsReversal", "IsReversed", "GLAccount"),
+            "AssignmentReference", "HouseBankAccount", "IsReversal", "IsReversed", "GLAccount", "ClearingIsReversed"),
 )  # fmt: skip
 CREDIT_NEEDED = ("BusinessPartner", "CreditSegment", "CreditLimitAmount", "CreditSegmentCurrency")
 CREDIT_WANTED = ("CreditAccountIsBlocked", "CreditLimitValidityEndDate", "CreditLimitLastChangeDate")
