@@ -10,7 +10,6 @@ from __future__ import annotations
 import ssl
 import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
@@ -318,10 +317,12 @@ def _unpacked(unpack: Any, chunk: bytes, room: int, place: str) -> bytes:
 
 def _closed(body: bytes) -> bool:
     """Whether a JSON body ends where its outermost value ends; NaN counts as a value here, records are judged later."""
-    with suppress(msgspec.DecodeError):
+    try:
         msgspec.json.decode(body, type=msgspec.Raw)
-        return True
-    return body.rstrip()[-1:] in (b"}", b"]")
+    except msgspec.DecodeError as error:
+        # A body may be cut just behind a record, whose brace is no end of the whole.
+        return "truncated" not in str(error) and body.rstrip()[-1:] in (b"}", b"]")
+    return True
 
 
 def _tls(connection: Connection, schemes: set[str]) -> ssl.SSLContext | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from app.sandbox_link import environment
 from sandbox import Running
 from sandbox.subscriptions import objects, spec
 from sync.connections import Connection, Landscape, load
-from sync.errors import AuthError, QuotaError, SourceError, TransientError
-from sync.ports import Cursor, Source
+from sync.errors import AuthError, TransientError
+from sync.ports import Source
 from sync.systems.rest import make_source
 from tests.contracts.suite_openapi import Description
-from tests.contracts.suite_sandbox import Dial
-from tests.contracts.suite_store import Store, pages_of, pull
+from tests.contracts.suite_sandbox import DISORDER, FAULTS, OPENED, Dial, Fault, PagedSandboxSuite, Reading, module_box, renamed
+from tests.contracts.suite_store import Store, pull
 
 pytestmark = pytest.mark.xdist_group("rest-sandbox")
 """One worker: two would start the sandbox twice."""
@@ -32,15 +31,10 @@ pytestmark = pytest.mark.xdist_group("rest-sandbox")
 ROOT = Path(__file__).parents[2]
 SYSTEM = "subscriptions"
 STREAM = "invoices"
-OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 DESCRIPTION = Description(spec.spec())
-_NUMBER = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=6, history_days=20, start_at=OPENED) as running:
-        yield running
+box = module_box(customers=6, history_days=20)
 
 
 @pytest.fixture
@@ -54,8 +48,8 @@ def landscape(box: Running, monkeypatch: pytest.MonkeyPatch) -> Landscape:
 
 @pytest.fixture
 def connection(landscape: Landscape) -> Connection:
-    """The shipped connection under a name of its own, since breakers are kept by name."""
-    return landscape.connection(SYSTEM).model_copy(update={"name": f"billing-{next(_NUMBER)}"})
+    """The shipped connection."""
+    return renamed(landscape.connection(SYSTEM))
 
 
 @pytest.fixture
@@ -63,6 +57,13 @@ def source(connection: Connection, landscape: Landscape) -> Iterator[Source]:
     source = make_source(connection, landscape)
     yield source
     source.close()
+
+
+@pytest.fixture
+def reading(box: Running, connection: Connection, landscape: Landscape) -> Reading:
+    return Reading(
+        box, SYSTEM, STREAM, STREAM, lambda: make_source(renamed(connection), landscape), truth=lambda: _expected(box), held=_held
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -103,47 +104,18 @@ def test_every_list_holds_what_the_tool_holds(box: Running, source: Source) -> N
     assert {(row["legal_entity"], row["region"], row["currency"]) for row in store.live("invoice").values()} == {("US01", "NA", "USD")}
 
 
-@pytest.mark.parametrize(
-    ("kind", "how", "error"),
-    [
-        ("outage", {}, TransientError), ("outage", {"how": "503"}, TransientError), ("rate_limit", {"retry_after": 7}, QuotaError),
-        ("rate_limit", {"form": "none"}, QuotaError), ("server_error", {}, TransientError), ("truncated", {}, TransientError),
-        ("truncated", {"content_length": False}, TransientError), ("html_login", {}, TransientError), ("expired_token", {}, AuthError),
-        ("repeated_page", {}, TransientError),
-    ],
-)  # fmt: skip
-def test_a_fault_is_an_error_of_its_type_and_loses_nothing(
-    box: Running, connection: Connection, landscape: Landscape, source: Source, dial: Dial, kind: str, how: dict[str, Any],
-    error: type[SourceError],
-) -> None:  # fmt: skip
-    """The type says what to do, and the next pull from the committed cursor finds the rest."""
-    store = Store()
-    pages = pages_of(source, STREAM, None, now=box.world.now)
-    first = next(pages)
-    store.take(source.map(STREAM, first))
-    committed: Cursor | None = first.cursor
-    dial.fault(SYSTEM, kind, entity=STREAM, **how)
-    with pytest.raises(error):
-        for page in pages:
-            store.take(source.map(STREAM, page))
-            committed = page.cursor or committed
-    dial.clear()
-    later = make_source(connection.model_copy(update={"name": f"{connection.name}-later"}), landscape)
-    pull(later, STREAM, committed, store, now=box.world.now)
-    later.close()
-    assert _held(store) == _expected(box)
+class TestReading(PagedSandboxSuite):
+    @pytest.fixture(params=[*FAULTS, Fault("expired_token", AuthError), Fault("repeated_page", TransientError)], ids=str)
+    def fault(self, request: pytest.FixtureRequest) -> Fault:
+        """The key is no token that could be renewed, and a page that names itself would never end."""
+        fault: Fault = request.param
+        return fault
 
-
-@pytest.mark.parametrize(("kind", "how"), [("duplicate_records", {}), ("out_of_order", {"times": 1}), ("page_size", {"size": 30})])
-def test_duplicates_disorder_and_small_pages_change_nothing(
-    box: Running, source: Source, dial: Dial, kind: str, how: dict[str, int]
-) -> None:
-    """A record twice, a page in reverse, short pages: the facts are the same."""
-    dial.fault(SYSTEM, kind, entity=STREAM, **how)
-    store = Store()
-    pull(source, STREAM, None, store, now=box.world.now)
-    assert _held(store) == _expected(box)
-    assert store.rejects == []
+    @pytest.fixture(params=[DISORDER[0], ("out_of_order", {"times": 1}), ("page_size", {"size": 30})], ids=lambda param: param[0])
+    def disorder(self, request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+        """Each page begins after the last record of the one before: a second page in reverse would be another list."""
+        disorder: tuple[str, dict[str, Any]] = request.param
+        return disorder
 
 
 def test_drift_costs_the_records_it_touches(box: Running, source: Source, dial: Dial) -> None:
@@ -172,10 +144,10 @@ def test_what_changed_is_asked_for_and_a_late_commit_is_found(tmp_path: Path, mo
         source = make_source(landscape.connection(SYSTEM).model_copy(update={"name": "billing-own"}), landscape)
         done = pull(source, STREAM, None, store, now=box.world.now)
         dial.fault(SYSTEM, "late_commit", entity=STREAM)
-        dial._http.post("advance", json={"hours": 5}).raise_for_status()
+        dial.advance(hours=5)
         done = pull(source, STREAM, done.cursor, store, now=box.world.now)
         dial.clear()
-        dial._http.post("advance", json={"days": 3}).raise_for_status()
+        dial.advance(days=3)
         done = pull(source, STREAM, done.cursor, store, now=box.world.now)
         source.close()
         dial.close()

@@ -5,52 +5,40 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 import pytest
 
-import sandbox
 from sandbox import Running
 from sync.connections import Connection
-from sync.errors import AuthError, DataError, PermanentError, QuotaError, SourceError, TransientError, UnknownOutcome
-from sync.ports import Cursor, Mapped, Metered, Order, Source
+from sync.errors import AuthError, DataError, PermanentError, QuotaError, TransientError, UnknownOutcome
+from sync.ports import Mapped, Metered, Order, Source
 from sync.systems.salesforce import make_source, make_target
-from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
+from tests.contracts.suite_sandbox import FAULTS, LANDSCAPE, Dial, Fault, PagedSandboxSuite, Reading, connection_to, module_box, renamed
 from tests.contracts.suite_store import Store, pages_of, pull
 from tests.contracts.test_salesforce_login import PEM, PUBLIC
 
 pytestmark = pytest.mark.xdist_group("salesforce-sandbox")
 """One worker: two would start the sandbox twice."""
 
-OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
-"""The world is the same on every day that the tests run."""
-
 STREAM = "opportunities"
-_NUMBER = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=90, start_at=OPENED) as running:
-        yield running
+box = module_box(customers=20, history_days=90)
 
 
 @pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
+def dial(dial: Dial) -> Dial:
+    """Pages that a small world has several of."""
     dial.fault("salesforce", "page_size", size=20)  # the org itself gives 200 at least
-    yield dial
-    dial.clear()
-    dial.close()
+    return dial
 
 
 @pytest.fixture
 def org(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
     org = connection_to(box, "salesforce", "salesforce", monkeypatch, "client_id", "client_secret", settle_seconds=0)
-    return org.model_copy(update={"name": f"salesforce-{next(_NUMBER)}"})
+    return renamed(org)
 
 
 @pytest.fixture
@@ -60,15 +48,21 @@ def source(org: Connection, dial: Dial) -> Iterator[Source]:
     source.close()
 
 
-def _later(org: Connection) -> Source:
-    """The same org for a connection that nobody asked to wait: what a gate remembers, it remembers by connection."""
-    return make_source(org.model_copy(update={"name": f"{org.name}-later"}), LANDSCAPE)
+@pytest.fixture
+def reading(box: Running, org: Connection) -> Reading:
+    return Reading(
+        box, "salesforce", "Opportunity", STREAM, lambda: make_source(renamed(org), LANDSCAPE), truth=lambda: _true(box), held=_held
+    )
 
 
-def _all(source: Source, box: Running, cursor: Cursor | None = None) -> tuple[Store, Cursor | None]:
+def _held(store: Store) -> set[str]:
+    return {key for _, key in store.rows}
+
+
+def _all(source: Source, box: Running) -> Store:
     store = Store()
-    done = pull(source, STREAM, cursor, store, now=box.world.now)
-    return store, done.cursor
+    pull(source, STREAM, None, store, now=box.world.now)
+    return store
 
 
 def _true(box: Running) -> set[str]:
@@ -97,8 +91,7 @@ def test_every_stream_holds_what_the_org_holds(box: Running, org: Connection) ->
 def test_a_token_that_expires_between_pages_costs_nothing(box: Running, source: Source, dial: Dial) -> None:
     """The session's end in mid-query brings one new login and a new query."""
     dial.fault("salesforce", "expired_token", times=1)
-    store, _ = _all(source, box)
-    assert {key for _, key in store.rows} == _true(box)
+    assert _held(_all(source, box)) == _true(box)
 
 
 def test_a_tenant_whose_sessions_always_end_is_a_matter_for_a_person(box: Running, source: Source, dial: Dial) -> None:
@@ -108,52 +101,13 @@ def test_a_tenant_whose_sessions_always_end_is_a_matter_for_a_person(box: Runnin
         _all(source, box)
 
 
-@pytest.mark.parametrize(
-    ("kind", "how", "error"),
-    [
-        ("outage", {}, TransientError),
-        ("outage", {"how": "503"}, TransientError),
-        ("rate_limit", {"retry_after": 7}, QuotaError),
-        ("rate_limit", {"retry_after": 7, "form": "date"}, QuotaError),
-        ("quota", {}, QuotaError),
-        ("server_error", {}, TransientError),
-        ("truncated", {}, TransientError),
-        ("truncated", {"content_length": False}, TransientError),
-        ("html_login", {}, TransientError),
-        ("repeated_page", {}, TransientError),
-    ],
-)
-def test_a_fault_is_an_error_of_its_type_and_loses_nothing(
-    box: Running, org: Connection, source: Source, dial: Dial, kind: str, how: dict[str, Any], error: type[SourceError]
-) -> None:
-    """Whatever goes wrong on the way, the type says what to do, and the next pull from the committed cursor finds the rest."""
-    committed: list[Cursor | None] = [None]
-    store = Store()
-    pages = pages_of(source, STREAM, None, now=box.world.now)
-    store.take(source.map(STREAM, _keep(next(pages), committed)))
-    dial.fault("salesforce", kind, entity="Opportunity", **how)
-    with pytest.raises(error):
-        for page in pages:
-            store.take(source.map(STREAM, _keep(page, committed)))
-    dial.clear()
-    later = _later(org)
-    pull(later, STREAM, committed[-1], store, now=box.world.now)
-    later.close()
-    assert {key for _, key in store.rows} == _true(box)
-
-
-def _keep(page: Any, committed: list[Cursor | None]) -> Any:
-    committed.append(committed[-1] if page.cursor is None else page.cursor)
-    return page
-
-
-@pytest.mark.parametrize("kind", ["duplicate_records", "out_of_order"])
-def test_duplicates_and_disorder_change_nothing(box: Running, source: Source, dial: Dial, kind: str) -> None:
-    """Pages with a record twice, or in reverse, end in the same facts."""
-    clean, _ = _all(source, box)
-    dial.fault("salesforce", kind, entity="Opportunity")
-    disturbed, _ = _all(source, box)
-    assert disturbed.digest() == clean.digest()
+class TestReading(PagedSandboxSuite):
+    @pytest.fixture(params=[*FAULTS, Fault("rate_limit", QuotaError, {"retry_after": 7, "form": "date"}), Fault("quota", QuotaError),
+                            Fault("repeated_page", TransientError)], ids=str)  # fmt: skip
+    def fault(self, request: pytest.FixtureRequest) -> Fault:
+        """The org also has a daily number of calls, and a query locator that names itself would never end."""
+        fault: Fault = request.param
+        return fault
 
 
 def test_a_field_that_vanishes_is_drift_and_no_null(box: Running, source: Source, dial: Dial) -> None:
@@ -352,9 +306,9 @@ def test_a_job_that_fails_there_costs_nothing(box: Running, org: Connection, dia
     """The org fails the job without a word; pages bring everything."""
     dial.fault("salesforce", "job_failed", times=1)
     source = make_source(org.model_copy(update={"options": {**org.options, "bulk_from": 1}}), LANDSCAPE)
-    store, _ = _all(source, box)
+    store = _all(source, box)
     source.close()
-    assert {key for _, key in store.rows} == _true(box)
+    assert _held(store) == _true(box)
 
 
 def test_an_org_without_quotes_or_currencies_is_read_all_the_same(box: Running, org: Connection, dial: Dial) -> None:
@@ -363,7 +317,7 @@ def test_an_org_without_quotes_or_currencies_is_read_all_the_same(box: Running, 
     dial.fault("salesforce", "hidden", entity="Opportunity", field="CurrencyIsoCode")
     source = make_source(org.model_copy(update={"options": {**org.options, "currency": "EUR"}}), LANDSCAPE)
     assert list(source.pull("quotes", None, now=box.world.now)) == []
-    store, _ = _all(source, box)
+    store = _all(source, box)
     assert {row["currency"] for row in store.live("opportunity").values()} == {"EUR"}
     findings = {finding.what: finding for finding in source.probe(now=box.world.now)}
     source.close()
@@ -380,9 +334,9 @@ def test_a_jwt_login_reads_like_any_other(box: Running, org: Connection, dial: D
     with pytest.raises(AuthError):
         _all(source, box)
     dial.act("upload_certificate", username="tidegate@meridian.example", public_key=PUBLIC)
-    store, _ = _all(source, box)
+    store = _all(source, box)
     source.close()
-    assert {key for _, key in store.rows} == _true(box)
+    assert _held(store) == _true(box)
 
 
 def test_a_merge_names_the_account_that_lives_on(box: Running, org: Connection, dial: Dial) -> None:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.request
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import sandbox
+from sandbox import Running
 from sync.connections import Connection, Landscape, LegalEntity
 from sync.errors import PermanentError, SourceError, UnknownOutcome
 from sync.http_gate import _GATES
 from sync.ports import Cursor, Order
-from sync.systems.sap_s4 import make_source, make_target, reading
+from sync.systems.sap_s4 import make_source, make_target
 from sync.systems.sap_s4.walk import Query
+from tests.contracts.suite_sandbox import DISORDER, Dial, PagedSandboxSuite, Reading, module_box, renamed
 from tests.contracts.suite_store import Store, pull
 
 pytestmark = pytest.mark.xdist_group("sap-s4-sandbox")
 """One worker: two would start the sandbox twice."""
 
-OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 LANDSCAPE = Landscape(
     legal_entities=tuple(
         LegalEntity(code=code, name=code, region="EMEA", currency=currency, company_code=company)
@@ -37,7 +32,7 @@ LANDSCAPE = Landscape(
 class Reader:
     """The sandbox's sap-emea and what we know of it after our pulls."""
 
-    def __init__(self, running: sandbox.Running, connection: Connection | None = None) -> None:
+    def __init__(self, running: Running, connection: Connection | None = None) -> None:
         self.running = running
         self.store = Store()
         self.cursors: dict[str, Cursor | None] = {}
@@ -47,14 +42,6 @@ class Reader:
             name="sap-emea", system="sap_s4", region="EMEA", legal_entities=("DE01", "GB01"), allow_private_addresses=True,
             options={"base_url": known["base_url"]}, secrets={"user": "env:S4_TEST_USER", "password": "env:S4_TEST_PASSWORD"},
         )  # fmt: skip
-
-    def control(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"{self.running.control}/control/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-        return found
 
     def read(self) -> int:
         """Pulls every stream; how many records came."""
@@ -90,11 +77,34 @@ class Reader:
         assert self.store.rejects == []
 
 
+box = module_box(customers=24, history_days=120)
+
+
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    _GATES.clear()
-    with sandbox.running(Path(tmp_path_factory.mktemp("sandbox")), customers=24, history_days=120, start_at=OPENED) as running:
-        yield Reader(running)
+def reader(box: Running) -> Reader:
+    return Reader(box)
+
+
+@pytest.fixture
+def reading(box: Running, reader: Reader) -> Reading:
+    """The bills, page by page: nothing is asked for before a fault is set that it should meet."""
+    small = reader.connection.model_copy(update={"options": {**reader.connection.options, "page_size": 20, "read_ahead": 1}})
+    return Reading(
+        box, "sap-emea", "A_BillingDocument", "billing_documents", lambda: make_source(renamed(small), LANDSCAPE),
+        truth=lambda: {number: one.sign * one.gross for number, one in box.world.invoices.items() if one.host == "sap-emea"}, held=_grosses,
+    )  # fmt: skip
+
+
+def _grosses(store: Store) -> dict[str, Decimal]:
+    return {key: row["gross"] for key, row in store.live("invoice").items()}
+
+
+class TestReading(PagedSandboxSuite):
+    @pytest.fixture(params=[*DISORDER, ("repeated_page", {})], ids=lambda param: param[0])
+    def disorder(self, request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+        """A page goes on where the last record stands, so that a link that names its own page is harmless too."""
+        disorder: tuple[str, dict[str, Any]] = request.param
+        return disorder
 
 
 def test_the_first_read_is_the_world(reader: Reader) -> None:
@@ -110,17 +120,17 @@ def test_pages_are_small_and_read_once(reader: Reader, monkeypatch: pytest.Monke
     def never(query: Query, *_: object) -> None:
         raise AssertionError(f"{query.entity_set.path} is read over and over")
 
-    monkeypatch.setattr(reading, "Passes", never)
+    monkeypatch.setattr("sync.systems.sap_s4.reading.Passes", never)
     options = {**reader.connection.options, "page_size": 10, "read_ahead": 4}
     small = Reader(reader.running, connection=reader.connection.model_copy(update={"name": "sap-emea-small", "options": options}))
     small.read()
     small.check()
 
 
-def test_what_happens_is_followed(reader: Reader) -> None:
+def test_what_happens_is_followed(reader: Reader, dial: Dial) -> None:
     """Payments in part and in full, returns, disputes, limits and twelve days of life are followed by small reads."""
     reader.read()
-    billed = reader.control("act", {"do": "invoice", "order": _deliverable(reader)})
+    billed = dial.act("invoice", order=_deliverable(reader, dial))
     reader.read()
     part = (Decimal(billed["gross"]) / 2).quantize(Decimal("0.01"))
     for act in (
@@ -129,26 +139,25 @@ def test_what_happens_is_followed(reader: Reader) -> None:
         {"do": "return_payment"},
         {"do": "change_limit"},
     ):
-        reader.control("act", act)
+        dial.act(**act)
         reader.read()
         reader.check()
     for _ in range(4):
-        reader.control("advance", {"days": 3})
+        dial.advance(days=3)
         reader.read()
         reader.check()
 
 
-def _deliverable(reader: Reader) -> str:
+def _deliverable(reader: Reader, dial: Dial) -> str:
     """An order of its own that was just released."""
-    number, target = _blocked(reader), make_target(reader.connection, LANDSCAPE)
+    number, target = _blocked(reader, dial), make_target(reader.connection, LANDSCAPE)
     assert target.apply(_order(number)).outcome == "applied"
     target.close()
     return number
 
 
-def _blocked(reader: Reader) -> str:
-    made = reader.control("act", {"do": "activate_contract", "customer": _customer(reader), "value": "1000"})
-    return str(made["order"])
+def _blocked(reader: Reader, dial: Dial) -> str:
+    return str(dial.act("activate_contract", customer=_customer(reader), value="1000")["order"])
 
 
 def _customer(reader: Reader) -> str:
@@ -159,13 +168,13 @@ def _order(number: str) -> Order:
     return Order(f"release:sap-emea:{number}:1", "release_order", f"order:{number}", {"order": number, "block_reason": "01"})
 
 
-def test_a_release_happens_once_in_the_host_s_own_log(reader: Reader) -> None:
+def test_a_release_happens_once_in_the_host_s_own_log(reader: Reader, dial: Dial) -> None:
     """The answer to an executed release is lost: unknown, read as done, and never written again."""
-    number = _blocked(reader)
+    number = _blocked(reader, dial)
     reader.read()
     waiting = reader.store.live("sales_order")[number]
     assert (waiting["delivery_block"], waiting["credit_status"]) == ("01", "blocked")
-    reader.control("faults", {"system": "sap-emea", "kind": "drop_response_after_execute", "times": 1})
+    dial.fault("sap-emea", "drop_response_after_execute", times=1)
     target = make_target(reader.connection, LANDSCAPE)
     with pytest.raises(UnknownOutcome):
         target.apply(_order(number))
@@ -192,31 +201,30 @@ def test_a_release_happens_once_in_the_host_s_own_log(reader: Reader) -> None:
         "duplicate_records",
     ],
 )
-def test_faults_of_the_host_lose_nothing(reader: Reader, kind: str) -> None:
+def test_faults_of_the_host_lose_nothing(reader: Reader, dial: Dial, kind: str) -> None:
     """A fault ends a pull by an error of ours, or is survived; afterwards the picture is the world's."""
     _GATES.clear()
-    reader.control("faults", {"system": "sap-emea", "kind": kind, "times": 1})
+    dial.fault("sap-emea", kind, times=1)
     try:
         reader.read()
     except SourceError as error:
         assert not isinstance(error, PermanentError), error.detail
-    request = urllib.request.Request(f"{reader.running.control}/control/faults", method="DELETE")
-    urllib.request.urlopen(request).close()
+    dial.clear()
     _GATES.clear()
     reader.read()
     reader.check()
 
 
-def test_a_broken_record_is_one_reject_until_it_is_fixed(reader: Reader) -> None:
+def test_a_broken_record_is_one_reject_until_it_is_fixed(reader: Reader, dial: Dial) -> None:
     """A bill with an unreadable amount is rejected alone, and lands once it was put right."""
     reader.read()
     number = next(iter(reader.store.live("invoice")))
-    broken = {"do": "break_record", "system": "sap-emea", "entity": "A_BillingDocument", "key": number, "how": "bad_amount"}
-    reader.control("act", broken)
+    bill = {"system": "sap-emea", "entity": "A_BillingDocument", "key": number}
+    dial.act("break_record", **bill, how="bad_amount")
     reader.read()
     [reject] = reader.store.rejects
     assert (reject["entity"], reject["source_key"], reject["cause"]) == ("invoice", number, "bad_amount")
-    reader.control("act", {"do": "fix_record", "system": "sap-emea", "entity": "A_BillingDocument", "key": number})
+    dial.act("fix_record", **bill)
     reader.store.rejects.clear()
     reader.read()
     reader.check()

@@ -107,10 +107,11 @@ def test_a_gzip_bomb_is_cut_off_at_the_cap() -> None:
     [
         raw(HEAD + b'Content-Length: 100\r\n\r\n{"a": 1, "b"'),
         raw(HEAD + b'Connection: close\r\n\r\n{"a": 1, "b"'),
+        raw(HEAD + b'Connection: close\r\n\r\n{"a": [{"b": 1}'),
         raw(HEAD + b'Transfer-Encoding: chunked\r\n\r\nc\r\n{"a": 1, "b"\r\n'),
         raw(HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b'{"a": 1}' * 500)[:40]),
     ],
-    ids=["with a length", "without a length", "chunked", "packed"],
+    ids=["with a length", "without a length", "behind a record", "chunked", "packed"],
 )
 def test_a_cut_body_is_not_believed(cut: Reply) -> None:
     """However a body ends too early, it is an outage and no answer."""

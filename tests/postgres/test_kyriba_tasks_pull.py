@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,36 +11,33 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import sandbox
 from db.clock import FixedClock
 from db.engine import reading, writing
 from metrics import hindsight, refresh
 from sandbox import Running
+from sandbox.kyriba import tasks
 from sandbox.world.reference import BANK_ACCOUNTS
 from sync.connections import Connection
 from sync.pull import PullResult, pull_stream
 from sync.systems.registry import system
-from tests.contracts.suite_sandbox import LANDSCAPE, connection_to
+from tests.contracts.suite_sandbox import LANDSCAPE, connection_to, module_box
 from tests.postgres.metrics_facts import Facts
 from tests.postgres.synthetic import Database
 
 pytestmark = pytest.mark.xdist_group("kyriba-tasks-pull")
 """One worker: two would start the sandbox twice."""
 
-OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=12, history_days=40, start_at=OPENED) as running:
-        yield running
+box = module_box(customers=12, history_days=40)
 
 
 @pytest.fixture
 def tenant(box: Running, monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """A tenant that is asked four times or so while it works off a task, in a quarter of the time that a person would see it take."""
+    monkeypatch.setattr(tasks, "SECONDS", 0.25)
     options: dict[str, Any] = {
         "statement_templates": ["E_BK_CAMT053", "E_BK_MT940", "E_BK_BAI2"],
-        "task_poll_seconds": 0.2,
+        "task_poll_seconds": 0.05,
         "balance_history_days": 20,
     }
     found = connection_to(box, "kyriba", "kyriba", monkeypatch, "client_id", "client_secret", **options)
@@ -72,7 +68,7 @@ def test_a_task_is_taken_up_by_whoever_comes_and_its_statements_count_once(engin
             break
         assert result.state == "preparing"
         assert "task" in one(engine, "select cursor from process.stream where stream = 'statements'")
-        time.sleep(0.3)
+        time.sleep(0.1)
     assert states[0] == "preparing"
     assert states[-1] == "done"
     assert one(engine, "select count(*) from canonical.bank_transaction") > 0

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-import sandbox
 from db.engine import reading, writing
 from metrics import invariants
 from sandbox import Running
@@ -23,6 +21,7 @@ from sync.ingest import opened_source
 from sync.ports import Rereading
 from sync.pull import pull_stream
 from sync.systems.registry import door
+from tests.contracts.suite_sandbox import module_box
 from tests.postgres.sandbox_house import SandboxHouse, furnish
 
 pytestmark = pytest.mark.xdist_group("modern-treasury-pull")
@@ -31,10 +30,7 @@ pytestmark = pytest.mark.xdist_group("modern-treasury-pull")
 NAME = "modern-treasury"
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=12, history_days=40) as running:
-        yield running
+box = module_box(customers=12, history_days=40)
 
 
 def _pulled(engine: sa.Engine, box: Running) -> SandboxHouse:

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-import sandbox
 from db.clock import FixedClock
 from db.engine import reading
 from sandbox import Running
 from sync.connections import Connection
 from sync.pull import PullResult, pull_stream
 from sync.systems.registry import system
-from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to
+from tests.contracts import suite_sandbox
+from tests.contracts.suite_sandbox import LANDSCAPE, Dial, connection_to, module_box
 from tests.postgres.synthetic import Database
 
 pytestmark = pytest.mark.xdist_group("salesforce-kyriba-pull")
 """One worker: two would start the sandbox twice."""
 
-OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
-"""The world is the same on every day that the tests run."""
 
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with sandbox.running(tmp_path_factory.mktemp("sandbox"), customers=20, history_days=60, start_at=OPENED) as running:
-        yield running
-
-
-@pytest.fixture
-def dial(box: Running) -> Iterator[Dial]:
-    dial = Dial(box)
-    dial.clear()
-    yield dial
-    dial.clear()
-    dial.close()
+box = module_box(customers=20, history_days=60)
+dial = suite_sandbox.dial
 
 
 def _pull(engine: sa.Engine, box: Running, connection: Connection) -> dict[str, PullResult]:

@@ -25,7 +25,7 @@ import httpx
 import platformdirs
 from psycopg import sql
 
-from tests.conftest import database_url, drop_database, maintenance
+from tests.conftest import clone_database, database_url, drop_database, maintenance
 from tests.tryton import acts, rpc, seed
 from tests.tryton.rpc import Rpc
 
@@ -57,7 +57,7 @@ def house(server_url: str, folder: Path) -> Iterator[House]:
     template = _template(server_url, folder)
     name = f"tryton_{secrets.token_hex(6)}"
     with maintenance(server_url) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        clone_database(conn, name, template)
     try:
         with _serving(server_url, name, folder) as url:
             yield House(url, name)
