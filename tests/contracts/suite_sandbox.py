@@ -77,10 +77,10 @@ class Dial:
         self._http.close()
 
 
-def module_box(*, customers: int, history_days: int, start_at: datetime = OPENED) -> Any:
-    """The `box` of a module: a small sandbox that all its tests share, so that they belong on one worker."""
+def module_box(name: str = "box", *, customers: int, history_days: int, start_at: datetime = OPENED) -> Any:
+    """A module's fixture `name`: a small sandbox that all its tests share, so that they belong on one worker."""
 
-    @pytest.fixture(scope="module", name="box")
+    @pytest.fixture(scope="module", name=name)
     def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         folder = tmp_path_factory.mktemp("sandbox")
         with sandbox.running(folder, customers=customers, history_days=history_days, start_at=start_at) as running:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import sandbox
+from sandbox import Running
 from sync.connections import Connection
 from sync.errors import UnknownOutcome
 from sync.http_gate import _GATES
 from sync.ports import Order
 from sync.systems.sap_s4 import make_source, make_target, reading
-from tests.contracts.suite_sandbox import Dial
+from tests.contracts.suite_sandbox import Dial, module_box
 from tests.contracts.suite_store import Store, pull
-from tests.contracts.test_sap_s4_sandbox import LANDSCAPE, OPENED
+from tests.contracts.test_sap_s4_sandbox import LANDSCAPE
+
+pytestmark = pytest.mark.xdist_group("sap-s4-hosts")
+"""One worker: two would start the sandbox twice."""
 
 V4 = {"API_SALES_ORDER_SRV": {"protocol": "v4"}}
 ORDERED = ("net_value", "currency", "changed_at", "order_date", "requested_delivery", "credit_status", "delivery_status", "delivery_block",
@@ -28,7 +30,7 @@ ORDERED = ("net_value", "currency", "changed_at", "order_date", "requested_deliv
 class Box:
     """The sandbox's sap-emea, reached in whatever way."""
 
-    def __init__(self, running: sandbox.Running) -> None:
+    def __init__(self, running: Running) -> None:
         self.running = running
         self.dial = Dial(running)
 
@@ -49,14 +51,11 @@ class Box:
         return store
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandbox.Running]:
-    with sandbox.running(Path(tmp_path_factory.mktemp("sandbox")), customers=16, history_days=90, start_at=OPENED) as running:
-        yield running
+running = module_box("running", customers=16, history_days=90)
 
 
 @pytest.fixture
-def box(running: sandbox.Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+def box(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     known = running.system("sap-emea")
     monkeypatch.setenv("S4_BOX_USER", known["user"])
     monkeypatch.setenv("S4_BOX_PASSWORD", known["password"])
