@@ -125,7 +125,7 @@ class _Reader:
         self._account.records += record.physical
         if not re.fullmatch(r"\d{3}", found.code):
             refuse("bad_value", f"{found.code!r} is no type code", statement, code=found.code)
-        if not found.amount and int(found.code) == _NOT_MONEY:
+        if not found.amount.strip("0") and int(found.code) == _NOT_MONEY:
             return
         value = self._whole(found.amount)
         self._account.amount += value
@@ -172,12 +172,16 @@ class _Reader:
     def _check(self, subject: str, record: Record, found: _Sum, *, parts: bool, currency: str | None = None) -> None:
         """Holds a trailer against what was counted: its total, its records, and of how many parts it is the sum."""
         total, *rest = record.fields()
-        if not _WHOLE.fullmatch(total):
+        if total and not _WHOLE.fullmatch(total):
             refuse("bad_amount", f"the total {total!r} of {subject} can't be read", total=total, line=record.line)
         counts = [_count(each) for each in rest[: 2 if parts else 1]]
         if None in counts or len(counts) < (2 if parts else 1):
             refuse("file_unreadable", f"{subject} does not say how many records there are: the file is cut", line=record.line)
-        declared, computed = (Decimal(self._money(each, currency)) if currency else Decimal(each) for each in (int(total), found.amount))
+        declared = computed = None
+        if total:  # some banks leave it blank: the counts and the total of the next level still hold the record
+            declared, computed = (
+                Decimal(self._money(each, currency)) if currency else Decimal(each) for each in (int(total), found.amount)
+            )
         self._sink.total(Total(subject, "totals", currency, counts[-1], found.records, declared, computed))
         if parts:
             self._sink.total(Total(f"parts of {subject}", "totals", None, counts[0], found.parts))
@@ -238,7 +242,7 @@ def _stamp(day: str, time: str) -> str | None:
     if not day:
         return None
     plain = _day(day)
-    clock = time.strip() or "9999"
+    clock = time.replace(":", "").strip() or "9999"
     if clock in ("2400", "9999"):
         return f"{date.fromisoformat(plain) + timedelta(days=1)}T00:00:00"
     if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?", clock, re.ASCII):

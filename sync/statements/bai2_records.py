@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from sync.statements.lines import LONGEST
 from sync.statements.model import refuse
 
 CODES = ("01", "02", "03", "16", "49", "88", "98", "99")
 # A slash ends a record, and may stand in a payer's text too: only what then reads as a record begins one.
 _NEXT = re.compile(
-    r"/\s*(?=01,[^,/]*,[^,/]*,\d|02,[^,/]*,[^,/]*,\d|03,[^,/]+,|16,\d{3},-?\d*,|88,|49,[+-]?\d+,\d+|98,[+-]?\d+,\d+,\d+|99,[+-]?\d+,\d+,\d+)"
+    r"/\s*(?=01,[^,/]*,[^,/]*,\d|02,[^,/]*,[^,/]*,\d|03,[^,/]+,|16,\d{3},-?\d*,|88,|49,[+-]?\d*,\d+|98,[+-]?\d*,\d+,\d+|99,[+-]?\d*,\d+,\d+)"
 )
+_LENGTH = re.compile(r"\s*01,(?:[^,/]*,){5}(\d{2,5}),")
 _ZERO_FUNDS = {"S": 3, "V": 2}
 _FUNDS = frozenset(("", "0", "1", "2", "Z", "S", "V", "D"))
 _LIKE_RECORD = re.compile(r"\d\d,")
@@ -42,30 +44,60 @@ def records(lines: Iterable[str]) -> Iterator[Record]:
     """The records in their order, each with its continuations. Refuses (file_unreadable) what is no record."""
     current: Record | None = None
     is_open = False  # the text of a transaction whose slash has not come yet: a bank may break it where its lines end
-    for number, line in enumerate(lines, start=1):
-        plain = line.strip().lstrip("\ufeff").strip("\x00\x1a \t")
-        if not plain:
-            continue
-        for piece in _NEXT.split(plain) if "/" in plain[:-1] else (plain,):
-            code, body = piece[:2], piece[3:]
-            if code not in CODES or piece[2:3] not in (",", "/", ""):
-                if current is not None and current.code == "16" and is_open and not _LIKE_RECORD.match(piece):
-                    current.parts[-1] += f" {piece.removesuffix('/')}"
-                    is_open = not piece.endswith("/")
-                    continue
-                refuse("file_unreadable", f"line {number} is no BAI2 record", line=number, text=piece[:80])
-            is_open = not body.rstrip().endswith("/")
-            body = body.rstrip().removesuffix("/")
-            if code != "88":
-                if current is not None:
-                    yield current
-                current = Record(code, [body], number)
-            elif current is None:
-                refuse("file_unreadable", f"line {number} continues no record", line=number, text=piece[:80])
-            else:
-                current.parts.append(body)
+    for number, piece in _pieces(lines):
+        code, body = piece[:2], piece[3:]
+        if code not in CODES or piece[2:3] not in (",", "/", ""):
+            if current is not None and current.code == "16" and is_open and not _LIKE_RECORD.match(piece):
+                current.parts[-1] += f" {piece.removesuffix('/')}"
+                is_open = not piece.endswith("/")
+                continue
+            refuse("file_unreadable", f"line {number} is no BAI2 record", line=number, text=piece[:80])
+        is_open = not body.rstrip().endswith("/")
+        body = body.rstrip().removesuffix("/")
+        if code != "88":
+            if current is not None:
+                yield current
+            current = Record(code, [body], number)
+        elif current is None:
+            refuse("file_unreadable", f"line {number} continues no record", line=number, text=piece[:80])
+        else:
+            current.parts.append(body)
     if current is not None:
         yield current
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(number of its line, text) of each physical record: a line, or one of several in a line that slashes part, or that are all as long as
+    the file's header says.
+    """
+    length = 0
+    rest = ""
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        text, rest = rest + line, ""
+        length = length or _length(text)
+        cut = [text[at : at + length] for at in range(0, len(text), length)] if length else [text]
+        if len(line) >= LONGEST:  # the line goes on
+            *cut, last = cut if length else _NEXT.split(text)
+            rest = last
+            if len(rest) > LONGEST:
+                refuse("file_unreadable", f"line {number} is no BAI2 record", line=number, text=rest[:80])
+        for each in cut:
+            yield from ((number, piece) for piece in _parted(each))
+    yield from ((number, piece) for piece in _parted(rest))
+
+
+def _parted(text: str) -> Iterator[str]:
+    plain = text.strip().lstrip("\ufeff").strip("\x00\x1a \t")
+    if plain:
+        yield from _NEXT.split(plain) if "/" in plain[:-1] else (plain,)
+
+
+def _length(text: str) -> int:
+    """How long every record is by the file's header, where the next one begins just there, in the same line; else 0."""
+    found = _LENGTH.match(text)
+    length = int(found[1]) if found else 0
+    return length if length and text[length : length + 2] in CODES and text[length + 2 : length + 3] == "," else 0
 
 
 @dataclass(slots=True)

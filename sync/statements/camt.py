@@ -10,8 +10,9 @@ from typing import Any
 from lxml import etree
 
 from sync.errors import DataError
-from sync.statements.camt_parts import balance, detail, entry, local, party_account, summary, text
+from sync.statements.camt_parts import balance, contradicted, detail, entry, local, party_account, summary, text
 from sync.statements.model import Detail, Kind, Sink, Statement, refuse
+from sync.statements.reckoning import currency_of
 
 _KINDS: dict[str, Kind] = {"Stmt": "statement", "Rpt": "report", "Ntfctn": "notification"}
 _MESSAGES = {"Stmt": "camt.053", "Rpt": "camt.052", "Ntfctn": "camt.054"}
@@ -19,14 +20,19 @@ _SAMPLE = 50
 _HEAD = 64
 _NAMESPACE = re.compile(r"camt\.05[234]\.\d{3}\.\d{2}")
 _PROLOG = (("<?", "?>"), ("<!--", "-->"))
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_UTF8_MARK = b"\xef\xbb\xbf"
+_DECLARATION = 200
+_ENCODING = re.compile(
+    rb"<\?xml[^>]*?(\s+encoding\s*=\s*[\"'](?:utf-?(?:16|32)\w*|ucs-?[24]|iso-10646-ucs-[24]|(?:us-)?ascii)[\"'])", re.IGNORECASE
+)
+_BOMS = ((_UTF8_MARK, "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
 def read(body: bytes, sink: Sink) -> None:
     """Every statement, report and notification of the document. Raises DataError (file_unreadable) with evidence: not well-formed,
     a DOCTYPE, none of the three messages.
     """
-    body = body.lstrip(b" \t\r\n")
+    body = _without_wrong_encoding(body.lstrip(b" \t\r\n").removeprefix(_UTF8_MARK).lstrip(b" \t\r\n"))
     if body[-1:] in (b"\0", b"\x1a") and b"\0" not in body[:_HEAD]:
         body = body.rstrip(b"\0\x1a \t\r\n")  # a transfer in blocks fills up the last one; in 16 bits a zero is half a sign
     _refuse_doctype(body)
@@ -38,6 +44,14 @@ def read(body: bytes, sink: Sink) -> None:
         raise DataError(f"the file is not well-formed XML: {error.msg}", cause="file_unreadable", evidence=evidence) from error
     if not reader.found:
         refuse("file_unreadable", "the XML holds no camt.052, 053 or 054 statement", head=repr(body[:120]))
+
+
+def _without_wrong_encoding(body: bytes) -> bytes:
+    """The document without an encoding that its declaration names and that its bytes show it not to be in: a program that wrote a text of
+    16 bits to a file of 8 has left `utf-16` there. It is then UTF-8, of which ASCII is a part.
+    """
+    found = _ENCODING.match(body[:_DECLARATION])
+    return body if found is None else body[: found.start(1)] + body[found.end(1) :]
 
 
 def _refuse_doctype(body: bytes) -> None:
@@ -91,7 +105,9 @@ class _Reader:
     def read(self, elements: Iterable[Any]) -> None:
         for element in elements:
             name = local(element.tag)
-            parent = element.getparent()
+            owner = _owner_of(element, name)
+            if owner is None or (owner is not self._owner and _is_enclosed(owner)):
+                continue  # called like something of ours in an envelope of the bank's own
             if name == "GrpHdr":
                 self._made = text(element, "CreDtTm")
             elif name in _KINDS:
@@ -102,8 +118,8 @@ class _Reader:
                 element.clear()
             elif name == "TxDtls":
                 self._detail(element)
-            elif parent is not None and local(parent.tag) in _KINDS:
-                self._open(parent)
+            elif name == "Ntry":
+                self._open(owner)
                 self._entry(element)
 
     def _open(self, owner: Any) -> None:
@@ -133,7 +149,10 @@ class _Reader:
         self._head(self._owner, element)
         if self._entries < _SAMPLE:
             self._statement.elements.update(_names(element))
-        self._sink.entry(entry(element, self._details))
+        doubled = contradicted(element)
+        if doubled is not None:
+            refuse("bad_value", f"entry {self._entries + 1} says its {doubled} twice, and not the same", self._statement, element=doubled)
+        self._sink.entry(entry(element, self._details, currency_of(self._statement)))
         self._details = []
         self._entries += 1
         element.clear()
@@ -170,6 +189,24 @@ class _Reader:
                 statement.balances.append(balance(child))
             elif name == "TxsSummry":
                 statement.declared += summary(child)
+
+
+def _owner_of(element: Any, name: str) -> Any:
+    """The statement that an entry or a transaction belongs to by its place, or the element itself; None where it stands elsewhere."""
+    if name not in ("Ntry", "TxDtls"):
+        return element
+    above = element.getparent()
+    if name == "TxDtls":
+        if above is not None and local(above.tag) == "NtryDtls":
+            above = above.getparent()
+        if above is None or local(above.tag) != "Ntry":
+            return None
+        above = above.getparent()
+    return above if above is not None and local(above.tag) in _KINDS else None
+
+
+def _is_enclosed(element: Any) -> bool:
+    return any(local(each.tag) == "SplmtryData" for each in element.iterancestors())
 
 
 def _names(element: Any) -> set[str]:

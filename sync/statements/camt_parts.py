@@ -10,6 +10,7 @@ from sync.statements.model import Balance, Declared, Detail, Entry
 
 _PAGE_EDGES = {"OPBD": "OPIM", "PRCD": "OPIM", "CLBD": "CLIM"}
 """Where a statement comes in pages, the balance at which one ends and the next begins is neither the day's first nor its last."""
+_ONCE = frozenset(("Amt", "CdtDbtInd", "RvslInd", "Sts", "BookgDt", "ValDt", "AcctSvcrRef", "NtryRef"))
 _SUMMARIES = {"TtlNtries": None, "TtlCdtNtries": "CRDT", "TtlDbtNtries": "DBIT"}
 
 
@@ -43,13 +44,22 @@ def own(element: Any) -> str | None:
     return (found.strip() or None) if found else None
 
 
+def number(element: Any) -> str | None:
+    """The element's text as a plain decimal number: XML Schema also lets a number begin or end with its point."""
+    found = own(element)
+    if found is None or (found[0].isdigit() and found[-1] != "."):
+        return found
+    whole, _, part = found.removeprefix("+").partition(".")
+    return f"{whole or '0'}.{part}" if part else whole
+
+
 def party_account(account: Any) -> tuple[str | None, str | None]:
-    """(IBAN, other id) of an account element. Version 01 has other ids directly below `Id`."""
+    """(IBAN, other id) of an account element. Version 01 has other ids directly below `Id`; since version 13 an account may have only a
+    proxy's (`Prxy`).
+    """
     chosen = child(account, "Id")
-    if chosen is None:
-        return None, None
     iban = other = None
-    for each in chosen:
+    for each in () if chosen is None else chosen:
         name = local(each.tag)
         if name == "IBAN":
             iban = own(each)
@@ -57,7 +67,7 @@ def party_account(account: Any) -> tuple[str | None, str | None]:
             other = text(each, "Id")
         elif name in ("BBAN", "UPIC"):
             other = own(each)
-    return iban.replace(" ", "").upper() if iban else None, other
+    return iban.replace(" ", "").upper() if iban else None, other or (None if iban else text(account, "Prxy/Id"))
 
 
 def balance(element: Any) -> Balance:
@@ -71,7 +81,7 @@ def balance(element: Any) -> Balance:
         code = _PAGE_EDGES.get(code or "", code)
     return Balance(
         code=code or "",
-        amount=(own(amount) if amount is not None else None) or "",
+        amount=(number(amount) if amount is not None else None) or "",
         currency=(amount.get("Ccy") if amount is not None else None) or "",
         direction=text(element, "CdtDbtInd") or "",
         date=text(element, "Dt/Dt") or text(element, "Dt/DtTm") or "",
@@ -81,19 +91,36 @@ def balance(element: Any) -> Balance:
 def summary(element: Any) -> list[Declared]:
     """What `TxsSummry` says of all entries, of the credits and of the debits: plain numbers, whatever the entries' currencies."""
     return [
-        Declared(_SUMMARIES[local(each.tag)], text(each, "NbOfNtries"), text(each, "Sum"), "")
-        for each in element
-        if local(each.tag) in _SUMMARIES
+        Declared(_SUMMARIES[local(each.tag)], text(each, "NbOfNtries"), _sum(each), "") for each in element if local(each.tag) in _SUMMARIES
     ]
 
 
-def entry(element: Any, details: Sequence[Detail]) -> Entry:
+def contradicted(element: Any) -> str | None:
+    """The name of what an `Ntry` says twice, with another text each time, although it can be only one; None where all is well."""
+    names = [local(each.tag) for each in element]
+    if len(set(names)) == len(names):
+        return None
+    texts: dict[str, str] = {}
+    for name, each in zip(names, element, strict=True):
+        said = "".join(each.itertext()).strip() if name in _ONCE else ""
+        if texts.setdefault(name, said) != said:
+            return name
+    return None
+
+
+def _sum(element: Any) -> str | None:
+    found = child(element, "Sum")
+    return None if found is None else number(found)
+
+
+def entry(element: Any, details: Sequence[Detail], account_currency: str | None = None) -> Entry:
     """One `Ntry`, whose `TxDtls` were read before. Charges stand in elements of their own and are never its amount."""
     found = Entry("", "", "", "", None, None, None, None, details=details)
+    worth: list[tuple[str, str]] = []
     for each in element:
         name = local(each.tag)
         if name == "Amt":
-            found.amount, found.currency = own(each) or "", each.get("Ccy") or ""
+            found.amount, found.currency = number(each) or "", each.get("Ccy") or ""
         elif name == "CdtDbtInd":
             found.direction = own(each) or ""
         elif name == "RvslInd":
@@ -111,11 +138,13 @@ def entry(element: Any, details: Sequence[Detail]) -> Entry:
         elif name == "BkTxCd":
             found.bank_code = _bank_code(each)
         elif name == "AmtDtls":
-            found.counter_value = _counter_value(each, found.currency)
+            worth += _counter_values(each)
         elif name == "AddtlNtryInf":
             found.text = own(each)
-    if found.reference is None and len(details) == 1:
-        found.reference = details[0].reference
+    if len(details) == 1:
+        found.reference = found.reference or details[0].reference
+        worth += details[0].counter_values
+    found.counter_value = _in_currency(worth, found.currency, account_currency)
     return found
 
 
@@ -127,7 +156,7 @@ def detail(element: Any) -> Detail:
         if name == "Refs":
             found.end_to_end_id, found.reference = text(each, "EndToEndId"), text(each, "AcctSvcrRef")
         elif name == "Amt":
-            found.amount, found.currency = own(each), each.get("Ccy")
+            found.amount, found.currency = number(each), each.get("Ccy")
         elif name == "AmtDtls":
             _amounts(each, found)
         elif name == "CdtDbtInd":
@@ -155,17 +184,25 @@ def _amounts(element: Any, found: Detail) -> None:
     inner = child(element, "TxAmt")
     amount = child(inner, "Amt") if inner is not None else None
     if found.amount is None and amount is not None:
-        found.amount, found.currency = own(amount), amount.get("Ccy")
-    found.counter_value = _counter_value(element, found.currency)
+        found.amount, found.currency = number(amount), amount.get("Ccy")
+    found.counter_values = _counter_values(element)
 
 
-def _counter_value(element: Any, currency: str | None) -> tuple[str, str] | None:
+def _counter_values(element: Any) -> list[tuple[str, str]]:
+    """The amounts of an `AmtDtls` with their currencies, those first that are most likely meant as a counter value."""
+    found: list[tuple[str, str]] = []
     for name in ("CntrValAmt", "TxAmt", "InstdAmt", "AnncdPstngAmt"):
         inner = child(element, name)
         amount = child(inner, "Amt") if inner is not None else None
-        if amount is not None and own(amount) and amount.get("Ccy") and amount.get("Ccy") != currency:
-            return own(amount) or "", str(amount.get("Ccy"))
-    return None
+        if amount is not None and own(amount) and amount.get("Ccy"):
+            found.append((number(amount) or "", str(amount.get("Ccy"))))
+    return found
+
+
+def _in_currency(worth: Sequence[tuple[str, str]], currency: str, account_currency: str | None) -> tuple[str, str] | None:
+    """What an amount of `currency` is worth in the account's currency, or, where nobody says that, in another one."""
+    others = [each for each in worth if each[1] != currency]
+    return next((each for each in others if each[1] == account_currency), others[0] if others else None)
 
 
 def _parties(element: Any, found: Detail) -> None:
@@ -216,4 +253,4 @@ def _reason(element: Any) -> str | None:
         found = text(element, f"{name}/Cd") or text(element, f"{name}/Prtry")
         if found:
             return found
-    return text(element, "AddtlInf")
+    return text(element, "AddtlInf") or text(element, "AddtlRtrRsnInf")

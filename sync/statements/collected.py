@@ -68,7 +68,7 @@ class Collected:
             remittance = " ".join(detail.remittance for detail in details if detail.remittance) or None
             self._take_parts(at, number, entry)
         end_to_end = _given(only.end_to_end_id) if only else None
-        counter = entry.counter_value or (only.counter_value if only else None) or (None, None)
+        counter = entry.counter_value or (None, None)
         self._rows.append((
             at, number, entry.status.upper() in _BOOKED, entry.is_reversal, len(details), entry.amount, entry.currency, entry.direction,
             entry.booking_date, entry.value_date, *counter,
@@ -125,7 +125,7 @@ class Collected:
             unread = pl.col(name).is_not_null() & pl.col(f"{name}_read").is_null()
             self._hold(frame, unread, "bad_date", "the date {} does not exist", name)
         return frame.select(
-            "statement", "number", "is_booked", "is_reversal", "parts",
+            "statement", "number", "is_booked", "is_reversal", "parts", (pl.col("side") < 0).alias("is_debit"),
             (amount * pl.col("side")).cast(pl.Decimal(19, 4)).alias("amount"), "currency",
             *(pl.col(f"{name}_read").alias(name) for name in ("booking_date", "value_date")),
             (pl.col("counter") * pl.col("side")).cast(pl.Decimal(19, 4)).alias("counter_amount"), "counter_currency",

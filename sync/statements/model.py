@@ -72,8 +72,8 @@ class Detail:
     remittance: str | None = None
     structured_reference: str | None = None
     return_reason: str | None = None
-    counter_value: tuple[str, str] | None = None
-    """(amount, currency) in the account's currency, where the entry's own is another."""
+    counter_values: Sequence[tuple[str, str]] = ()
+    """(amount, currency) of each of its amounts in whatever currency, the likeliest counter value first."""
 
 
 @dataclass(slots=True)
@@ -97,6 +97,7 @@ class Entry:
     """What the bank says of the entry as a whole; stands for the remittance where there are no details."""
     details: Sequence[Detail] = ()
     counter_value: tuple[str, str] | None = None
+    """(amount, currency) in the account's currency, where the entry's own is another."""
 
 
 @dataclass(slots=True)

@@ -117,7 +117,8 @@ class _Reader:
     def field(self, each: _Field | None) -> None:
         """The next field; None: the message is over."""
         if each is None:
-            self._end_of_message()
+            if not self._lacks_closing():  # a dash alone in a line of text is no end; if it is one, the next message shows what is missing
+                self._end_of_message()
             return
         if each.tag == "20":
             self._end_of_message()
@@ -190,6 +191,9 @@ class _Reader:
         if self._entry is None:
             return
         found = details(words, self._entry.direction, self._entry.bank_code)
+        for before in self._entry.details:  # another `:86:` came first: what it said stays, and this one only adds to its text
+            before.remittance = clean(f"{before.remittance or ''} {found.detail.remittance or ''}") or None
+            return
         if not (found.detail.debtor_account or found.detail.creditor_account) and is_iban(self._entry.text or ""):
             found.detail.debtor_account = self._entry.text  # some banks put the other account below the line
         if found.bank_code:
@@ -223,6 +227,10 @@ class _Reader:
         )
         self._found += 1
         self._sink.begin(self._statement)
+
+    def _lacks_closing(self) -> bool:
+        statement = self._statement
+        return statement is not None and statement.format == "MT940" and all(one.code not in ("CLBD", "CLIM") for one in statement.balances)
 
     def _flush(self) -> None:
         if self._entry is not None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from sync.statements.lines import clean
 from sync.statements.model import Detail
+from sync.statements.mt_fields import is_iban
 
 WIDTH = 65
 _GERMAN = re.compile(r"^\s*(\d{3})?([^\w\s/:+.,-])(?=\d\d)")
@@ -116,8 +117,9 @@ def _german(text: str, start: re.Match[str]) -> Information:
     detail = _free(clean(purpose))
     name = clean(fields.get("32", "") + fields.get("33", ""))
     detail.debtor = detail.debtor or name or None
-    own = clean(fields.get("31", ""))
-    # An IBAN may be glued to the bank's code or to the name; a bare account number is kept as it is.
+    # Polish banks put the IBAN in a field of its own; else an account number is kept as it is.
+    iban = fields.get("38", "").replace(" ", "").upper()
+    own = iban if is_iban(iban) else clean(fields.get("31", ""))
     detail.debtor_account = own or detail.debtor_account or None
     detail.remittance = detail.remittance or clean(fields.get("00", "")) or None
     return Information(detail, head.strip() or None)

@@ -20,6 +20,7 @@ _DECLARED = re.compile(r"(?P<count>\d{1,5})(?P<currency>[A-Z]{3})(?P<amount>[\d,
 _MOMENT = re.compile(r"(\d{6})(\d{4})([+-]\d{4})?")
 _NOTHING = ("NONREF", "NOREF", "NULL", "")
 _MAX_DIGITS = 5
+_YEAR_AWAY = timedelta(days=200)
 
 
 def account_of(text: str) -> tuple[str, str | None, str | None]:
@@ -167,7 +168,8 @@ def _nearest(text: str, value: str) -> str | None:
             found.append((abs(date.fromisoformat(plain) - near), plain))
         except ValueError:
             continue
-    return min(found)[1] if found else None
+    away, nearest = min(found, default=(_YEAR_AWAY, ""))
+    return nearest if away < _YEAR_AWAY else None  # a 29 February that only another year has
 
 
 def floor(text: str) -> str | None:

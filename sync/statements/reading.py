@@ -24,6 +24,8 @@ from sync.statements.summary import summarised
 from sync.statements.verdicts import Chain, Link, Reckoned, arithmetic, balances, chains, followed, in_order, plain, spans
 
 _SHOWN = 50
+_DIGITS = 10
+_PART = "it may sum up more than is told one by one"
 _AMOUNT_LIMIT = Decimal(10) ** 15
 
 
@@ -124,8 +126,8 @@ def _judged(collected: Collected, reckoned: Sequence[Reckoned], found: Sums) -> 
         if one.pending:
             totals.append(ControlTotal(f"{one.subject}: {one.pending} entries not booked yet", "pending", agree=True))
         about = {"statement": one.statement, "account": one.account, "format": statement.format}
-        for each in _declared(at, statement, found):
-            excuse = None if each.agree or not statement.format.startswith("camt.") else _excuse(statement, one)
+        for each, may_be_part in _declared(at, statement, found):
+            excuse = None if each.agree else _PART if may_be_part else _excuse(statement, one)
             if excuse is not None:
                 totals.append(ControlTotal(f"warning: {each.subject}: {_difference(each)}; {excuse}", "totals", agree=True))
                 continue
@@ -147,29 +149,35 @@ def _judged(collected: Collected, reckoned: Sequence[Reckoned], found: Sums) -> 
 
 
 def _excuse(statement: Statement, one: Reckoned) -> str | None:
-    """Why a summary that differs refuses nothing; None where it is the only proof of the entries."""
+    """Why a camt summary that differs refuses nothing; None where it is the only proof of the entries."""
+    if not statement.format.startswith("camt."):
+        return None
     found = [total.agree for total in balances(one)]
     if found:
         return "the balances prove the entries" if all(found) else None
     return None if statement.page is None else "it may count the whole statement, of which this is a page"
 
 
-def _declared(at: int, statement: Statement, found: Sums) -> list[Total]:
-    """What the statement says of its entries' number and sum, against them. A BAI2 file that names only sums has nothing to compare."""
+def _declared(at: int, statement: Statement, found: Sums) -> list[tuple[Total, bool]]:
+    """What the statement says of its entries' number and sum, against them, and whether it may speak of more than its entries: a BAI2 bank
+    sums everything up and tells one by one what was agreed. Where it tells nothing, there is nothing to compare.
+    """
     if statement.format.startswith("camt."):
-        return list(summarised(at, statement, found))
-    made: list[Total] = []
+        return [(total, False) for total in summarised(at, statement, found)]
+    made: list[tuple[Total, bool]] = []
     for each in statement.declared:
         total, count = found.sides.get((at, each.direction or ""), (Decimal(0), 0))
         if statement.format == "BAI2" and not count:
             continue
-        declared_count = int(each.count) if each.count and each.count.isdigit() and statement.format != "BAI2" else None
+        told = int(each.count) if each.count and each.count.isascii() and each.count.isdigit() and len(each.count) < _DIGITS else None
+        declared_count = None if statement.format == "BAI2" else told
         amount = _exact(each, statement)
         side = "credits" if each.direction == "CRDT" else "debits"
-        made.append(
+        made.append((
             Total(f"{side} of {statement.subject}", "totals", each.currency or None, declared_count,
-                  count if declared_count is not None else None, amount, total if amount is not None else None)
-        )  # fmt: skip
+                  count if declared_count is not None else None, amount, total if amount is not None else None),
+            statement.format == "BAI2" and (told is None or told > count),
+        ))  # fmt: skip
     return made
 
 

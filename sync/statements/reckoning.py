@@ -37,7 +37,7 @@ def sums(entries: pl.DataFrame) -> Sums:
     booked: dict[tuple[int, str], tuple[Decimal, int]] = {}
     counters: dict[tuple[int, str, str], tuple[Decimal, int]] = {}
     told: dict[tuple[int, str, bool], tuple[Decimal, int, int]] = {}
-    side = pl.when(pl.col("amount") < 0).then(pl.lit("DBIT")).otherwise(pl.lit("CRDT")).alias("side")
+    side = pl.when("is_debit").then(pl.lit("DBIT")).otherwise(pl.lit("CRDT")).alias("side")
     for part in entries.with_columns(pl.col("currency").fill_null("")).iter_slices(SUMMED_ROWS):
         counted = part.filter("is_booked")
         _add(booked, counted, ["statement", "currency"], "amount")

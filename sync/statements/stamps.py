@@ -10,16 +10,21 @@ from sync.statements.owners import Owners
 
 
 def made_at(statement: Statement, owners: Owners, received: datetime | None) -> datetime:
-    """The bank's stamp, UTC. One without an offset counts in the zone of the connection or of the account's owner, or is refused.
+    """The bank's stamp, UTC. One without an offset counts in the zone of the connection or of the account's owner, or is refused; a
+    statement that says nothing of its time (an MT942 without `:13D:`) was made when it was `received`.
 
     A format that has only days (MT940) gives the end of its day, in that zone or in UTC, and never a moment after `received`.
     """
     text = statement.created or ""
+    if not text and received is not None:
+        return received.astimezone(UTC)
     if len(text) == 10:
         return _end_of(text, statement, owners, received)
+    day, midnight, rest = text.partition("T24:00:00")
     try:
-        made = datetime.fromisoformat(text)
-    except ValueError:
+        # XML Schema knows the end of a day as 24:00, Python only as the beginning of the next.
+        made = datetime.fromisoformat(f"{day}T00:00:00{rest}") + timedelta(days=1) if midnight else datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
         refuse("bad_time", f"the statement's time {text!r} can't be read", statement, time=text)
     if made.tzinfo is not None:
         return made.astimezone(UTC)

@@ -137,6 +137,50 @@ def test_an_account_with_sums_only_balances_by_its_sums() -> None:
     assert (refused.value.cause, refused.value.evidence["off_by"]) == ("control_total", "-0.50")
 
 
+def test_sums_of_more_than_is_told_one_by_one_refuse_nothing() -> None:
+    """A bank sums everything up and tells what was agreed, as the format's own sample does: that is told. Where it counts as many as it
+    tells, its sum has to be theirs.
+    """
+    account = f"03,{ACCOUNT},USD,010,10000,,,100,9000{{}},,,400,2000,,/"
+    for count in (",", ",3"):
+        found = read(bai2(CREDIT, account=account.replace("{},", count)).encode())
+        assert ["may sum up more" in total.subject for total in found.control_totals if total.verdict == "totals"][-1:] == [True]
+        assert rows(found, "bank_transaction")[0]["amount"] == Decimal("60.5")
+    with pytest.raises(DataError) as refused:
+        read(bai2(CREDIT, account=account.replace("{},", ",1")).encode())
+    assert refused.value.cause == "control_total"
+
+
+def test_a_total_that_is_left_blank_declares_nothing() -> None:
+    """The records are still counted, and the next level's total still holds the amounts."""
+    body = bai2(CREDIT).replace("49,47100,", "49,,")
+    assert rows(read(body.encode()), "bank_transaction")
+    for wrong in (body.replace("49,,3", "49,,4"), body.replace("98,47100", "98,47101")):
+        with pytest.raises(DataError) as refused:
+            read(wrong.encode())
+        assert refused.value.cause == "control_total"
+
+
+def test_a_time_with_colons_and_a_message_of_nothing() -> None:
+    """A British bank writes 14:59:35; and a record 890 that moves no money may say 0."""
+    body = bai2(CREDIT, "16,890,0,,,,for your information/").replace(",0800,", ",14:59:35,")
+    [line] = rows(read(body.encode()), "bank_transaction")
+    assert line["changed_at"] == datetime(2026, 3, 3, 13, 59, 35, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("width", [0, 80])
+def test_records_without_line_ends(width: int) -> None:
+    """All of a long file in one line: records of the length that its header names, whether a slash ends them or not; or parted by slashes."""
+    details = [f"16,165,{'1' * (1 + n % 5)},0,B{n},C,text {'x' * (n % 17)} {n}{'/' if not width or n % 3 else ''}" for n in range(1500)]
+    total = sum(int(each.split(",")[2]) for each in details)
+    body = bai2(*details, account=f"03,{ACCOUNT},USD,010,0,,,015,{total},,/", totals=(2 * total,) * 3).replace(
+        ",1,,,2/", f",1,{width or ''},,2/"
+    )
+    found = rows(read("".join(line.ljust(width) for line in body.splitlines()).encode()), "bank_transaction")
+    assert [row["amount"] for row in found] == [row["amount"] for row in rows(read(body.encode()), "bank_transaction")]
+    assert [row["remittance"] for row in found] == [f"text {'x' * (n % 17)} {n}".replace("  ", " ") for n in range(1500)]
+
+
 def test_a_report_of_the_same_day_is_no_closed_statement() -> None:
     """Modifier 3: interim same-day. Its ledger balance is intraday, and the line keeps the key that the closed day will give it."""
     interim = read(bai2(CREDIT, account=f"03,{ACCOUNT},USD,015,16050,,/", modifier="3").encode())

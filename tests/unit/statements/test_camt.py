@@ -152,6 +152,55 @@ def test_an_entry_in_another_currency_counts_by_its_counter_value() -> None:
     assert refused.value.evidence["entries_in_other_currencies_without_counter_value"] == 1
 
 
+def test_a_counter_value_is_the_one_in_the_accounts_currency() -> None:
+    """Whatever other amounts the bank gives beside it, and in whichever order."""
+    worth = (
+        '<AmtDtls><InstdAmt><Amt Ccy="EUR">60.50</Amt></InstdAmt><TxAmt><Amt Ccy="JPY">9800</Amt></TxAmt>'
+        '<CntrValAmt><Amt Ccy="USD">66.00</Amt></CntrValAmt></AmtDtls>'
+    )
+    found = read(OLD.document(OLD.entry("9800", currency="JPY", amounts=worth, details=OLD.transaction())))
+    assert [total.agree for total in found.control_totals if total.verdict == "balances"] == [True]
+
+
+def test_what_stands_in_a_banks_own_envelope_is_none_of_the_messages() -> None:
+    """Supplementary data may hold anything, elements that are called as ours are too."""
+    own = (
+        "<SplmtryData><Envlp><Own><GrpHdr><CreDtTm>1999-01-01T00:00:00Z</CreDtTm></GrpHdr><TxDtls><RmtInf><Ustrd>X</Ustrd></RmtInf></TxDtls>"
+        '<Stmt><Ntry><Amt Ccy="EUR">9</Amt><NtryDtls><TxDtls/></NtryDtls></Ntry></Stmt></Own></Envlp></SplmtryData>'
+    )
+    plain = NEW.document(NEW.entry())
+    for place in (b"</TxDtls>", b"</Stmt>", b"<Stmt>", b"</BkToCstmrStmt>"):
+        before = place.startswith(b"<S")
+        body = plain.replace(place, own.encode() + place if before or place != b"<Stmt>" else place)
+        assert rows(read(body), "bank_transaction") == rows(read(plain), "bank_transaction")
+
+
+def test_a_statement_within_a_statement_is_refused() -> None:
+    """It is no statement that any bank sends, and nobody knows whose its entries are."""
+    with pytest.raises(DataError):
+        read(OLD.document(OLD.entry() + "<Stmt><Id>2</Id>" + OLD.entry() + "</Stmt>"))
+
+
+@pytest.mark.parametrize(
+    "double", ['<Amt Ccy="EUR">1.00</Amt>', "<CdtDbtInd>DBIT</CdtDbtInd>", "<Sts>PDNG</Sts>", "<ValDt><Dt>2020-01-01</Dt></ValDt>"]
+)
+def test_an_entry_that_contradicts_itself_is_refused(double: str) -> None:
+    """What can be only one and is said twice, each time otherwise: no reader may choose. Said twice alike it is said once."""
+    body = NEW.document(NEW.entry())
+    with pytest.raises(DataError) as refused:
+        read(body.replace(b"<Ntry>", b"<Ntry>" + double.encode()))
+    assert refused.value.cause == "bad_value"
+    assert rows(read(body.replace(b"<Ntry>", b"<Ntry><CdtDbtInd>CRDT</CdtDbtInd>")), "bank_transaction")
+
+
+def test_a_debit_of_nothing_is_a_debit() -> None:
+    """A fee of 0.00 counts among the debits, where the summary is the only proof."""
+    summary = "<TxsSummry><TtlCdtNtries><NbOfNtries>1</NbOfNtries></TtlCdtNtries><TtlDbtNtries><NbOfNtries>1</NbOfNtries></TtlDbtNtries></TxsSummry>"
+    camt = Camt("054", 8)
+    found = read(camt.document(summary + camt.entry() + camt.entry("0.00", "DBIT", reference="R2", details="")))
+    assert [total.agree for total in found.control_totals if total.verdict == "totals"] == [True, True]
+
+
 def test_a_statement_in_two_currencies_balances_in_each() -> None:
     """Each pair of balances is held by the entries of its own currency, and each balance lands."""
     told = "".join(
@@ -274,6 +323,7 @@ def test_alike_entries_are_two_and_a_statement_that_came_twice_is_one() -> None:
         (OLD.document(OLD.entry())[:-40], "file_unreadable"),
         (b"<Document><BkToCstmrStmt/></Document>", "file_unreadable"),
         (b"<html><body>Please sign in</body></html>", "file_unreadable"),
+        (OLD.document(OLD.entry()).replace(b"<Document", b"<p:Document").replace(b"<GrpHdr", b"<p:GrpHdr"), "file_unreadable"),
         (OLD.document(OLD.entry()) + OLD.document(OLD.entry()), "file_unreadable"),
         (OLD.document(OLD.entry(), head='<!DOCTYPE Document [<!ENTITY x SYSTEM "file:///etc/passwd">]>'), "file_unreadable"),
         (OLD.document(OLD.entry(), head="<!-- <x> --><?pi <!x ?><!doctype Document []>"), "file_unreadable"),
@@ -313,6 +363,14 @@ def test_a_billion_laughs_are_not_laughed() -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
         with pytest.raises(DataError, match="DOCTYPE"):
             read(text.replace("UTF-8", encoding.removesuffix("-sig")).encode(encoding))
+
+
+@pytest.mark.parametrize("named", ["utf-16", "UTF-16LE", "us-ascii"])
+def test_an_encoding_that_the_bytes_show_to_be_wrong_is_not_believed(named: str) -> None:
+    """What a program wrote as a text of 16 bits and saved in 8 is UTF-8, whatever its first line says; a mark may stand before blank lines."""
+    text = OLD.document(OLD.entry().replace("ACME", "Müller")).decode().replace("UTF-8", named)
+    for body in (text.encode(), b"\xef\xbb\xbf\r\n" + text.encode()):
+        assert rows(read(body), "bank_transaction")[0]["counterparty_name"] == "Müller"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1252"])

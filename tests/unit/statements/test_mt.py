@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from sync.errors import DataError
-from sync.statements import followed
+from sync.statements import followed, mapped
 from sync.statements.mt_details import details
 from sync.statements.mt_fields import account_of
 from tests.unit.statements.camt_files import IBAN, OWNERS, read, rows
@@ -146,6 +146,43 @@ def test_booking_dates_find_their_year() -> None:
         assert line["booking_date"] == expected
 
 
+def test_a_leap_day_is_booked_in_a_leap_year_only() -> None:
+    """The 29 February of a year that has none is refused, and never taken for another year's."""
+    for day, booked in (("280301", date(2028, 2, 29)), ("280228", date(2028, 2, 29)), ("270301", None), ("290228", None)):
+        body = message(f":61:{day}0229C60,50NTRFNONREF").encode()
+        if booked is not None:
+            assert rows(read(body), "bank_transaction")[0]["booking_date"] == booked
+            continue
+        with pytest.raises(DataError) as refused:
+            read(body)
+        assert refused.value.cause == "bad_date"
+
+
+def test_a_second_information_adds_to_the_first() -> None:
+    """What the first `:86:` of a line said stays, and no word of the second is lost."""
+    [line] = rows(read(message(*LINE, ":86:further words").encode()), "bank_transaction")
+    assert (line["counterparty_name"], line["remittance"]) == ("ACME Ltd & Co", "Rechnung 4711 und 4712 further words")
+
+
+def test_a_dash_alone_in_a_text_ends_no_message() -> None:
+    """A payer's text was broken before a dash; the closing balance still comes. Where it does not, the message is cut."""
+    text = message(":61:2603020302C60,50NTRFNONREF", ":86:/EREF/1/REMI/Periode 01 -", "-")
+    assert rows(read(text.encode()), "bank_transaction")[0]["amount"] == Decimal("60.5")
+    with pytest.raises(DataError) as refused:
+        read((text.partition(":62F:")[0] + "-\r\n" + message(*LINE)).encode())
+    assert refused.value.cause == "file_unreadable"
+
+
+def test_a_report_that_names_no_time_was_made_when_it_came() -> None:
+    """An MT942 without `:13D:`; where nobody knows when it came either, it is refused."""
+    body = ("\n".join((":20:R", f":25:{IBAN}", ":28C:1/1", ":34F:EUR0,", *LINE, ":90D:0EUR0,", ":90C:1EUR60,50")) + "\n-\n").encode()
+    came = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
+    assert rows(mapped(body, OWNERS, {}, received=came), "bank_transaction")[0]["changed_at"] == came
+    with pytest.raises(DataError) as refused:
+        read(body)
+    assert refused.value.cause == "bad_time"
+
+
 def test_null_dates_are_no_dates() -> None:
     """Some banks' programs write `null` where a date should be: the line has no value date and counts for the statement's day."""
     [line] = rows(read(message(":61:nullnullC60,50NMSCNONREF").encode()), "bank_transaction")
@@ -237,6 +274,7 @@ def test_an_account_is_known_by_its_iban_or_by_the_banks_number(text: str, expec
         (["000>100987654321", ">20 HUUR>21 KANTOOR - FEB 2010>310390123456"], (None, None, "0390123456", "HUUR KANTOOR - FEB 2010")),
         (["051?00Lohn?20nur Text?60und mehr"], (None, None, None, "nur Textund mehr")),
         (["FACTUUR 201403110, 201403113"], (None, None, None, "FACTUUR 201403110, 201403113")),
+        (["020~20FAKTURA 12~31000090123~32JAN~38PL61109010140000071219812874"], (None, "JAN", "PL61109010140000071219812874", "FAKTURA 12")),
         ([""], (None, None, None, None)),
     ],
 )  # fmt: skip
