@@ -404,9 +404,10 @@ def test_the_test_shows_what_the_declaration_makes_of_the_first_record(app: App)
     assert found["  invoice.gross"].words == "total (at amount.value) 1 -> 1.0000"
     assert found["  invoice.status"].words == "state (at state) open -> posted"
     assert found["invoices -> invoice"].words == "key k1 from id"
-    assert "cursor=c3" in found["invoices next page"].words
-    assert "nowhere (at totals.net)" in found["invoices empty columns"].words
-    assert not found["invoices empty columns"].ok
+    assert found["invoices next page"].words == "by cursor=c3, limit=3: 1 more records"
+    assert "nothing is called totals.net" in found["invoices empty column nowhere"].words
+    assert not found["invoices empty column nowhere"].ok
+    assert found["  customer.name"].words == 'text "Acme"', "what was sent and is not declared"
     assert found["clock"].ok
     app.server.between = lambda _asked, _answer: Reply(b'{"message":"no right to invoices"}', 403)
     with closing(make_source(app.connection(), LANDSCAPE)) as source:

@@ -131,7 +131,10 @@ class Session:
         )
         if "html" in answer.content_type and answer.status not in empty:
             # whatever else it is called, what is no JSON is found out by reading it
-            raise TransientError(f"{answer.place}: answered {answer.status} with a page of HTML", connection=self._connection.name)
+            raise TransientError(
+                f"{answer.place}: answered {answer.status} with a page of HTML: is base_url the address of the API, and not of its web site?",
+                connection=self._connection.name,
+            )
         return answer
 
     def _signed(self, method: str, url: str, body: bytes) -> dict[str, str]:

@@ -66,7 +66,7 @@ def listed(body: bytes, way: tuple[str | Each, ...], *, lacking: bool, single: b
     elif names:
         outer = decode(split(body, *names).records)
     else:
-        outer = decode(split(_ARRAY + body + b"}", "records").records)
+        outer = decode(_top(body))
     above = Found(loosely(body)) if root else None
     records = [Found(each, above, keys[n] if keys else None, n) for n, each in zip(outer.ordinals, outer.sound, strict=True)]
     texts = [(ordinal, bytes(outer.raw[ordinal]).decode("utf-8", "replace"), why) for ordinal, why in sorted(outer.broken.items())]
@@ -133,6 +133,15 @@ def _inner(record: Found, way: tuple[str | Each, ...]) -> Iterator[Found | tuple
 
 def _text(value: Any) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _top(body: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The records of a body that is itself the list."""
+    try:
+        return split(_ARRAY + body + b"}", "records").records
+    except DataError as error:
+        kind = "an object" if body.lstrip()[:1] == b"{" else "no JSON, or cut"
+        raise _refused(body, f"the body is no list of records, but {kind}") from error
 
 
 def _lacks(body: bytes, names: tuple[str, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -16,9 +17,11 @@ from sync.systems.rest import paging
 from sync.systems.rest.asking import Param, again, question
 from sync.systems.rest.client import Session
 from sync.systems.rest.declaration import Incremental, RestStream
+from sync.systems.rest.finding import listed
 from sync.systems.rest.mapping import Read, read, stamps
 from sync.systems.rest.paging import Place
 from sync.systems.rest.pagings import Paging
+from sync.systems.rest.shown import lists
 from sync.systems.rest.values import asked
 from sync.watermark import Mark
 
@@ -197,7 +200,17 @@ class Reading:
             words = f"{answer.place}: answered {answer.status} with an error: {said}"
             kind = PermanentError if self.session.error_path else TransientError
             return kind(words, connection=self.connection.name)
-        return self._error(f"{error.detail}; records = {self.stream.records!r} says where they stand", answer)
+        found = "; ".join(lists(answer.body))
+        held = f". It holds: {self.session.blotted(found)[:400]}" if found else ""
+        lacking = " (write absent_is_empty = true, if this is how it says that there are none)" if self._lacks_only(answer) else ""
+        return self._error(f"{error.detail}; records = {self.stream.records!r} says where they stand{lacking}{held}", answer)
+
+    def _lacks_only(self, answer: Answer) -> bool:
+        """Whether the answer is sound, and the place of its records empty or not there."""
+        with suppress(DataError):
+            listed(answer.body, self.stream.way, lacking=True, single=self.stream.single, root=False)
+            return True
+        return False
 
     def _error_in(self, answer: Answer) -> str:
         return self.session.words(answer, _ERRORS)

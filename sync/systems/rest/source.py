@@ -105,17 +105,20 @@ class RestSource:
 
     def _probed(self, declaration: RestStream, now: datetime, *, first: bool) -> Iterator[Finding]:
         try:
-            got = self._reading(declaration, None, now, whole=False).latest()
-            if declaration.is_draft:
-                yield from probing.draft(declaration, got)
-                return
-            mapped = self.map(declaration.stream, self._page(declaration, got, declaration.stream, now))
+            reading = self._reading(declaration, None, now, whole=False)
+            got = reading.latest()
+            mapped = None if declaration.is_draft else self.map(declaration.stream, self._page(declaration, got, declaration.stream, now))
         except SourceError as error:
             yield Finding(declaration.stream, ok=False, words=error.detail)
             return
         if first:
             yield clock_finding(got.answer.headers, wall=wall_clock())
-        yield from probing.first_page(declaration, got, mapped)
+        further = probing.second_page(declaration, reading, got)
+        found = probing.draft(declaration, got) if mapped is None else probing.first_page(declaration, got, mapped)
+        for place, finding in enumerate(found):
+            yield finding
+            if place == 0:
+                yield from further
 
     def _declaration(self, stream: str) -> RestStream:
         found = next((each for each in self._application.streams if each.stream == stream), None)
