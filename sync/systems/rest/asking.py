@@ -85,8 +85,13 @@ def check(stream: RestStream) -> None:
             raise ValueError("incremental: window_days needs until_param, or {until} in the request, for the end of the window")
     if "{cursor" in stream.path:
         raise ValueError("{cursor} can't stand in the path: the first page has none; paging.next_path is for the pages after it")
-    if "{since" in stream.path and (incremental is None or incremental.initial is None):
-        raise ValueError("incremental: with {since} in the path give initial, which stands there on the first pull")
+    listed = [stream.path, *_in_lists(stream.body)]
+    if any("{cursor" in text for text in listed):
+        raise ValueError("{cursor} can't stand in a list of the body: the first page has none")
+    if any("{since" in text for text in listed) and (incremental is None or incremental.initial is None):
+        raise ValueError(
+            "incremental: with {since} in the path, or in a list of the body, give initial, which stands there on the first pull"
+        )
     if getattr(paging, "most", None) is not None and (incremental is None or not incremental.ordered):
         raise ValueError("paging: most needs incremental with ordered = true: the list is gone on with from the newest moment read")
     if stream.method == "POST":
@@ -121,6 +126,14 @@ def texts_in(value: Any) -> Iterator[str]:
         yield value
     for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
         yield from texts_in(item)
+
+
+def _in_lists(value: Any) -> Iterator[str]:
+    """Every text that stands in a list of a JSON-like value, where it can't be left out."""
+    if isinstance(value, list | tuple):
+        yield from (text for item in value if not isinstance(item, Mapping) for text in texts_in(item))
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        yield from _in_lists(item)
 
 
 class _Fill:
