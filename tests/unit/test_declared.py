@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from sync.canonical.described import described
 from sync.declared.columns import amount
 from sync.declared.declaration import Declaration, Rule
 from sync.declared.mapping import Speaker, Telling, canonical
@@ -110,3 +112,9 @@ def test_rules_that_compare_what_can_not_be_compared_are_refused(change: dict[st
     document["entities"][0]["fields"].update(change)
     with pytest.raises(ValueError, match=words):
         Declaration.model_validate(document)
+
+
+def test_the_page_of_the_entities_says_what_the_contracts_say() -> None:
+    """After a change of a contract: `python -m sync.canonical.described > docs/connections/entities.md`."""
+    page = Path(__file__).parents[2] / "docs" / "connections" / "entities.md"
+    assert page.read_text(encoding="utf-8") == described()
