@@ -71,6 +71,22 @@ class Sender(Protocol):
         ...
 
 
+class Unasked:
+    """A vendor that never asks beforehand whether it may deliver, and takes any 2xx for an acknowledgement."""
+
+    def taken(self, answer: Answer) -> bool:
+        """Any 2xx."""
+        return 200 <= answer.status < 300
+
+    def question(self) -> Mapping[str, str] | None:
+        """There is none."""
+        return None
+
+    def consented(self, answer: Answer) -> bool:
+        """As nobody was asked, nobody can have refused."""
+        return answer.status < 400
+
+
 def changed(rows: Iterable[Any], stamp: str, since: datetime) -> list[Any]:
     """The records whose `stamp` is later than `since`, in the order of their stamps."""
     of = attrgetter(stamp)

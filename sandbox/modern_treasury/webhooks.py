@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sandbox.events.mail import Answer, Letter, Mail, Receiver
+from sandbox.events.mail import Letter, Mail, Receiver, Unasked
 from sandbox.modern_treasury.api import LISTS
 from sandbox.modern_treasury.objects import Object, identity
 from sandbox.world import operating
@@ -25,7 +25,7 @@ TOPICS: Mapping[str, str] = {
 """Topic -> the list whose objects it is about."""
 
 
-class Webhooks:
+class Webhooks(Unasked):
     """The organisation's webhook endpoint, subscribed to every event of TOPICS."""
 
     name = system = "modern-treasury"
@@ -63,18 +63,6 @@ class Webhooks:
             "X-Signature": hmac.new(key.encode(), body, hashlib.sha256).hexdigest(), "X-Organization-ID": self._organization_id,
         }  # fmt: skip
         return Letter(body, headers)
-
-    def taken(self, answer: Answer) -> bool:
-        """Any 2xx."""
-        return 200 <= answer.status < 300
-
-    def question(self) -> Mapping[str, str] | None:
-        """Modern Treasury never asks beforehand."""
-        return None
-
-    def consented(self, answer: Answer) -> bool:
-        """As nobody was asked, nobody can have refused."""
-        return answer.status < 400
 
 
 def _anything(world: World, since: datetime) -> bool:

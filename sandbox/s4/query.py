@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from sandbox.conditions import Grammar, comparisons
 from sandbox.records import Entity
 from sandbox.world.engine import World
 
@@ -64,34 +65,10 @@ class _Reader:
 def parse_filter(text: str, entity: Entity) -> Predicate:
     """A predicate over (world, record). BadQuery says what is not understood or which property is unknown."""
     reader = _Reader(text, entity)
-    predicate = _any_of(reader)
+    predicate: Predicate = _GRAMMAR.read(reader)
     if reader.peek():
         raise BadQuery(f"Unexpected '{reader.peek()}'")
     return predicate
-
-
-def _any_of(reader: _Reader) -> Predicate:
-    left = _all_of(reader)
-    while reader.peek() == "or":
-        reader.take()
-        left = _either(left, _all_of(reader))
-    return left
-
-
-def _all_of(reader: _Reader) -> Predicate:
-    left = _one(reader)
-    while reader.peek() == "and":
-        reader.take()
-        left = _both(left, _one(reader))
-    return left
-
-
-def _either(a: Predicate, b: Predicate) -> Predicate:
-    return lambda w, r: a(w, r) or b(w, r)
-
-
-def _both(a: Predicate, b: Predicate) -> Predicate:
-    return lambda w, r: a(w, r) and b(w, r)
 
 
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
@@ -101,16 +78,7 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _one(reader: _Reader) -> Predicate:
-    if reader.peek() == "(":
-        reader.take()
-        inner = _any_of(reader)
-        reader.expect(")")
-        return inner
-    if reader.peek() == "not":
-        reader.take()
-        negated = _one(reader)
-        return lambda w, r: not negated(w, r)
+def _single(reader: _Reader) -> Predicate:
     if reader.peek() in _TESTS:
         test = _TESTS[reader.take()[1]]
         reader.expect("(")
@@ -160,24 +128,8 @@ def literal(kind: str, text: str) -> Any:
     return text[text.index("'") + 1 : -1] if "'" in text else text
 
 
-def _ordered(check: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def compare(a: Any, b: Any) -> bool:
-        try:
-            return a is not None and b is not None and check(a, b)
-        except TypeError:
-            raise BadQuery("The types of the operands do not fit") from None
-
-    return compare
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda a, b: bool(a == b),
-    "ne": lambda a, b: bool(a != b),
-    "gt": _ordered(lambda a, b: a > b),
-    "ge": _ordered(lambda a, b: a >= b),
-    "lt": _ordered(lambda a, b: a < b),
-    "le": _ordered(lambda a, b: a <= b),
-}
+_COMPARE = comparisons(lambda: BadQuery("The types of the operands do not fit"))
+_GRAMMAR = Grammar("or", "and", "not", _single)
 
 
 def ordered(world: World, rows: list[Any], text: str, entity: Entity) -> list[Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sandbox.events.mail import Answer, Letter, Mail, Receiver, changed
+from sandbox.events.mail import Letter, Mail, Receiver, Unasked, changed
 from sandbox.faults import Dial
 from sandbox.salesforce.objects import OBJECTS, wire
 from sandbox.world.engine import World
@@ -34,7 +34,7 @@ class Origin:
         return f"com/salesforce/api/rest/{self.version}" + (f";client={self.client}" if self.client else "")
 
 
-class ChangeDataCapture:
+class ChangeDataCapture(Unasked):
     """`origins`: record id -> the call that wrote it last, kept by whoever executes the writes."""
 
     name, system = "change-data-capture", "salesforce"
@@ -87,15 +87,3 @@ class ChangeDataCapture:
         secret = "guessed" if forged else receiver.secret
         headers = {"Content-Type": "application/json; charset=UTF-8", "Authorization": f"Bearer {secret}"}
         return Letter(json.dumps(mail.content, default=str).encode(), headers)
-
-    def taken(self, answer: Answer) -> bool:
-        """Any 2xx."""
-        return 200 <= answer.status < 300
-
-    def question(self) -> Mapping[str, str] | None:
-        """A relay never asks beforehand."""
-        return None
-
-    def consented(self, answer: Answer) -> bool:
-        """As nobody was asked, nobody can have refused."""
-        return answer.status < 400

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from defusedxml import ElementTree
 
-from sandbox.events.mail import Answer, Letter, Mail, Receiver, changed
+from sandbox.events.mail import Answer, Letter, Mail, Receiver, Unasked, changed
 from sandbox.salesforce.objects import OBJECTS, ORGANIZATION, find, wire
 from sandbox.world.engine import World, salesforce_id
 
@@ -22,7 +22,7 @@ ACTIONS = {name: salesforce_id("04k", at) for at, name in enumerate(SENT, 1)}
 _ELSEWHERE = salesforce_id("00D", 999)
 
 
-class OutboundMessages:
+class OutboundMessages(Unasked):
     """The org's outbound messages, one for each object of SENT."""
 
     name, system = "outbound-messages", "salesforce"
@@ -70,14 +70,6 @@ class OutboundMessages:
             return False
         told = None if root is None else root.find(f".//{{{OUT}}}notificationsResponse/{{{OUT}}}Ack")
         return told is not None and (told.text or "").strip() in ("true", "1")
-
-    def question(self) -> Mapping[str, str] | None:
-        """Salesforce never asks beforehand."""
-        return None
-
-    def consented(self, answer: Answer) -> bool:
-        """As nobody was asked, nobody can have refused."""
-        return answer.status < 400
 
 
 def _notification(world: World, name: str, own: str, key: str) -> str:

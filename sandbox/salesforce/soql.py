@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from sandbox.conditions import Grammar, comparisons
+
 Predicate = Callable[[Callable[[str], Any]], bool]
 
 _TOKEN = re.compile(
@@ -103,7 +105,7 @@ def parse(text: str) -> Query:
     limit = None
     if reader.peek() == "WHERE":
         reader.take()
-        where = _any_of(reader)
+        where = _GRAMMAR.read(reader)
     if reader.peek() == "ORDER":
         reader.take()
         reader.expect("BY")
@@ -151,40 +153,7 @@ def _ordering(reader: _Reader) -> list[tuple[str, bool]]:
         reader.take()
 
 
-def _any_of(reader: _Reader) -> Predicate:
-    left = _all_of(reader)
-    while reader.peek() == "OR":
-        reader.take()
-        left = _either(left, _all_of(reader))
-    return left
-
-
-def _all_of(reader: _Reader) -> Predicate:
-    left = _one(reader)
-    while reader.peek() == "AND":
-        reader.take()
-        left = _both(left, _one(reader))
-    return left
-
-
-def _either(a: Predicate, b: Predicate) -> Predicate:
-    return lambda get: a(get) or b(get)
-
-
-def _both(a: Predicate, b: Predicate) -> Predicate:
-    return lambda get: a(get) and b(get)
-
-
-def _one(reader: _Reader) -> Predicate:
-    if reader.peek() == "(":
-        reader.take()
-        inner = _any_of(reader)
-        reader.expect(")")
-        return inner
-    if reader.peek() == "NOT":
-        reader.take()
-        negated = _one(reader)
-        return lambda get: not negated(get)
+def _single(reader: _Reader) -> Predicate:
     name = reader.field()
     sign = reader.take()[1].upper()
     if sign == "NOT":
@@ -214,22 +183,8 @@ def _folded(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _ordered(check: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def compare(a: Any, b: Any) -> bool:
-        try:
-            return a is not None and b is not None and check(a, b)
-        except TypeError:
-            raise MalformedQuery("value of filter criterion for field must be of the field's type") from None
-
-    return compare
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: bool(a == b),
-    "!=": lambda a, b: bool(a != b),
-    "<>": lambda a, b: bool(a != b),
-    "<": _ordered(lambda a, b: a < b),
-    "<=": _ordered(lambda a, b: a <= b),
-    ">": _ordered(lambda a, b: a > b),
-    ">=": _ordered(lambda a, b: a >= b),
+_CHECKS = comparisons(lambda: MalformedQuery("value of filter criterion for field must be of the field's type"))
+_COMPARE = {
+    sign: _CHECKS[name] for sign, name in (("=", "eq"), ("!=", "ne"), ("<>", "ne"), ("<", "lt"), ("<=", "le"), (">", "gt"), (">=", "ge"))
 }
+_GRAMMAR = Grammar("OR", "AND", "NOT", _single)
