@@ -242,7 +242,7 @@ def _pull(job: Job, connection: str, stream: str | None, trigger: str, *, full: 
             )
         for name in names:
             deferral.pull(conn, connection, name, region=configured.region, trigger=trigger)
-    return {"streams": names, "words": f"{len(names)} pull(s) of {connection} asked for"}
+    return {"streams": names, "words": f"{_counted(len(names), 'pull')} of {connection} asked for"}
 
 
 def _pause(job: Job, command: PauseConnection) -> Mapping[str, Any]:
@@ -257,7 +257,11 @@ def _switch(job: Job, connection: str, stream: str | None, *, paused: bool) -> M
     configured = job.landscape.connection(connection)
     with writing(job.database.engine) as conn:
         count = streams.set_paused(conn, configured, stream, paused=paused, reason=job.reason)
-    return {"streams": count, "words": f"{count} stream(s) of {connection} {'paused' if paused else 'resumed'}"}
+    return {"streams": count, "words": f"{_counted(count, 'stream')} of {connection} {'paused' if paused else 'resumed'}"}
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one if count == 1 else one + 's'}"
 
 
 def _refresh_now(job: Job, _command: RefreshNow) -> Mapping[str, Any]:

@@ -42,6 +42,12 @@ class Stream:
     atomic: bool = False
 
 
+ABOUT = "about"
+"""The header by which a page names its subject, where more pages about the same subject will come and the newest one counts: a refusal
+becomes the exception of the subject, and closes when a later page about it is believed.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """The bytes of one answer or one file, as received, and the cursor that is true once they are committed.

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 import structlog
 
 from db.engine import Writing
-from sync import chains, crash, landing, leases, quarantine, streams
+from sync import chains, corrected, crash, landing, leases, quarantine, streams
 from sync.connections import Connection
 from sync.errors import DataError
 from sync.landing import Arrival, Landed, raw_record_id
-from sync.ports import ControlTotal, Stream
+from sync.ports import ABOUT, ControlTotal, Stream
 from sync.promotion import CUSTOMER_BOUND, MappedPage, Outcome, Setting, promote
 from sync.promotion_batch import Counts
 from sync.pull_pipeline import Arrived
@@ -101,6 +101,9 @@ class Writer:
         outcome = self._refuse(conn, refused, outcome, now)
         totals = self._totals(conn, items, landed, now)
         chains.close(conn, self.place, totals, now=now)
+        if self._stream.atomic:
+            judged = {subject: item.mapped is not None for item in items if (subject := item.page.headers.get(ABOUT))}
+            corrected.close(conn, self.place, judged, totals, now=now)
         unread = next((item.refusal for item, _ in refused if not self._stream.atomic), None)
         cursor = self._advance(conn, items, outcome, unread)
         self._count(conn, len(items), outcome, cursor, now)
@@ -139,7 +142,7 @@ class Writer:
                 item.refusal.cause,
                 item.refusal.detail,
                 kind="file" if self._stream.atomic else "stream",
-                subject=item.page.name,
+                subject=item.page.headers.get(ABOUT, item.page.name),
                 raw_record_id=raw_record_id(place.page_id, 0),
                 evidence=item.refusal.evidence,
             )

@@ -29,6 +29,7 @@ OPEN_STATES = ("new", "acknowledged", "waiting", "replaying", "regressed")
 LANDED = "landed on its own"
 RECOVERED = "the source recovered"
 EDITED = "landed with an edit"
+WELL_SINCE = "it came well since"
 _REJECTS: dict[str, pl.DataType] = {
     "identity": pl.String(),
     "fingerprint": pl.String(),
@@ -99,7 +100,7 @@ with known as materialized (
 )
 """
 # The same bytes read again say nothing new; neither does a broken original that was resolved by an edited copy. What has no bytes, as an
-# outage, is told because it is so now.
+# outage, is told because it is so now; so is what came well in between and does no more.
 _REPEAT = f"""
 {_KNOWN}
 update process.exception e set
@@ -114,7 +115,8 @@ update process.exception e set
   source_version = coalesce(r.source_version, e.source_version), message = r.message, evidence = r.evidence::jsonb,
   money_at_risk = r.money_at_risk, currency = r.currency, money_at_risk_reporting = r.money_at_risk_reporting
 from known k, last r
-where k.identity = r.identity and e.id = k.id and (r.raw_record_id is null or e.raw_record_id is distinct from r.raw_record_id)
+where k.identity = r.identity and e.id = k.id
+  and (r.raw_record_id is null or e.raw_record_id is distinct from r.raw_record_id or (e.state = 'resolved' and e.resolution = '{WELL_SINCE}'))
   and not (e.evidence - 'note' = r.evidence::jsonb - 'note'
            and (e.state not in ('resolved', 'dismissed') or e.resolution like '{EDITED}%'))
 """

@@ -33,8 +33,9 @@ def fan(frame: pl.DataFrame, colours: Palette, *, currency: str) -> Figure:
     hover = f"%{{x|%Y-%m-%d}}: %{{y:,.0f}} {currency}<extra>%{{fullData.name}}</extra>"
     band = {"shape": "/", "fgcolor": colours.series[0], "bgcolor": "rgba(0,0,0,0)", "fillmode": "replace", "size": 7, "solidity": 0.12}
     traces: list[Figure] = [
-        {"type": "scatter", "mode": "lines", "x": weeks, "y": high, "name": "p90", "line": {"color": colours.series[0], "width": 1}, "hovertemplate": hover},
-        {"type": "scatter", "mode": "lines", "x": weeks, "y": low, "name": "p10", "line": {"color": colours.series[0], "width": 1}, "fill": "tonexty", "fillpattern": band, "hovertemplate": hover},
+        {"type": "scatter", "mode": "lines", "x": weeks, "y": high, "name": "p90", "showlegend": False, "line": {"color": colours.series[0], "width": 1}, "hovertemplate": hover},
+        {"type": "scatter", "mode": "lines", "x": weeks, "y": low, "name": "p10 to p90", "line": {"color": colours.series[0], "width": 1}, "fill": "tonexty", "fillpattern": band,
+         "hovertemplate": hover.replace("%{fullData.name}", "p10")},
         {"type": "scatter", "mode": "lines+markers", "x": weeks, "y": middle, "name": "p50", "line": {"color": colours.series[0], "width": 2.5, "dash": "dash"},
          "marker": {"size": 7, "color": colours.paper, "line": {"color": colours.series[0], "width": 2}}, "hovertemplate": hover},
     ]  # fmt: skip

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import state
 from app.charts import cash as charts
+from app.charts import told
 from app.desk import Cash, CashFilter, Desk
 from app.widgets import filters, frame, links, records, tables, tiles
 from app.widgets.tables import Column
@@ -62,7 +63,7 @@ def _position(seen: Cash) -> None:
         key="cash.positions",
         theme=None,
         config=_QUIET,
-        alt="Cash position",
+        alt=told.positions(seen.positions, by=by, currency=seen.currency),
     )
     tables.of_chart(seen.positions, {
         "account": Column("Account"), "legal_entity": Column("Entity"), "region": Column("Region"), "currency": Column("Currency"), "amount": Column("Balance", "money"),
@@ -83,7 +84,7 @@ def _fan(seen: Cash) -> None:
         key="cash.fan",
         theme=None,
         config=_QUIET,
-        alt="Forecast of the cash position",
+        alt=told.fan(seen.fan, currency=seen.currency),
     )
     tables.of_chart(seen.fan, {"week": Column("Week of", "date"), **{name: Column(name, "money", currency=seen.currency) for name in ("p10", "p50", "p90")},
                                "minimum": Column("Minimum", "money", currency=seen.currency)}, key="cash.fan.table", name="cash forecast")  # fmt: skip
@@ -98,7 +99,7 @@ def _bridge(seen: Cash, query: CashFilter) -> None:
         return
     key = f"cash.bridge.{query.cause or 'none'}"
     st.plotly_chart(charts.bridge(seen.bridge, frame.colours(), currency=seen.currency, chosen=query.cause), key=key, theme=None, config=_QUIET,
-                    on_select=lambda: _pick_cause(key, seen.bridge), selection_mode="points", alt="Bridge from forecast to actual")  # fmt: skip
+                    on_select=lambda: _pick_cause(key, seen.bridge), selection_mode="points", alt=told.bridge(seen.bridge, currency=seen.currency))  # fmt: skip
     tables.of_chart(seen.bridge, {"step": Column("Step"), "amount": Column("Amount", "money", currency=seen.currency), "kind": Column("Kind")},
                     key="cash.bridge.table", name="variance bridge")  # fmt: skip
     if query.cause:

@@ -181,17 +181,17 @@ def _streams(view: ConnectionView) -> None:
     data = pl.DataFrame(
         [
             (feed.stream.replace("_", " "), _state(feed), feed.words, feed.age_seconds, feed.target_seconds, feed.lag_p50_seconds, feed.lag_p95_seconds,
-             feed.records_total, feed.failures, "open" if feed.breaker_open else "closed", feed.is_paused, feed.open_exceptions, feed.last_success_at)
+             feed.records_total, feed.failures, "open" if feed.breaker_open else "closed", feed.open_exceptions, feed.last_success_at)
             for feed in view.feeds
         ],
         schema={"stream": pl.String, "state": pl.String, "words": pl.String, "age": pl.Int64, "target": pl.Int64, "p50": pl.Float64, "p95": pl.Float64, "records": pl.Int64,
-                "failures": pl.Int64, "breaker": pl.String, "paused": pl.Boolean, "exceptions": pl.Int64, "success": pl.Datetime("us", "UTC")},
+                "failures": pl.Int64, "breaker": pl.String, "exceptions": pl.Int64, "success": pl.Datetime("us", "UTC")},
         orient="row",
     )  # fmt: skip
     tables.show(data, {
-        "stream": Column("Stream", width="medium"), "state": Column("State"), "words": Column("In words", width="large"), "age": Column("Age", "seconds"), "target": Column("Target", "seconds"),
+        "stream": Column("Stream", width=160), "state": Column("State", width=84), "words": Column("In words", width=330), "age": Column("Age", "seconds"), "target": Column("Target", "seconds"),
         "p50": Column("Lag p50", "seconds"), "p95": Column("Lag p95", "seconds"), "records": Column("Records", "number"), "failures": Column("Failures in a row", "number"),
-        "breaker": Column("Breaker"), "paused": Column("Paused", "yes_no"), "exceptions": Column("Open exceptions", "number"), "success": Column("Last success", "instant"),
+        "breaker": Column("Breaker"), "exceptions": Column("Open exceptions", "number"), "success": Column("Last success", "instant"),
     }, key="connections.streams", name=f"streams of {view.name}")  # fmt: skip
 
 

@@ -24,12 +24,15 @@ def render(desk: Desk, chosen: int, listed: Sequence[int]) -> None:
     if seen is None:
         return
     _what(desk, seen)
-    if state.may_act(desk.person):
+    if state.may_act(desk.person) and seen.row.state != "resolved":
         _actions(seen)
     left, right = st.columns(2, gap="large")
     with left:
         frame.section("Evidence", "Why it can't pass")
-        tables.facts({"message": seen.row.message, **seen.evidence}, key="exception.evidence")
+        if seen.evidence:
+            tables.facts(seen.evidence, key="exception.evidence", alt=f"Evidence of exception {chosen}")
+        else:
+            frame.empty("There is no more to it than its words above.", "The record as received stands beside.")
         _history(seen)
     with right:
         received = words.instant(seen.received_at, frame.zone())
@@ -62,7 +65,8 @@ def _what(desk: Desk, seen: ExceptionDetail) -> None:
             st.markdown(f"**{words.plain(row.title)}**", width="stretch")
             frame.health(_SEVERITY.get(row.severity, "unknown"), row.severity)
             frame.health({"resolved": "good", "regressed": "bad"}.get(row.state, "warning"), row.state)
-        st.markdown(words.plain(seen.hint))
+        st.markdown(words.plain(row.message))
+        st.caption(f"What to do: {words.plain(seen.hint)}")
         with st.grid(4, min_column_width=200):
             _fact("Money at risk", words.amount(row.money))
             _fact("Customer", row.customer or "not known")

@@ -38,7 +38,7 @@ def render(desk: Desk) -> None:
 
 
 def _queue(desk: Desk, seen: Exceptions, query: ExceptionFilter) -> None:
-    money = f"{words.amount(seen.money)} at risk" if seen.money else "no money at risk"
+    money = f"{words.amount(seen.money)} at risk" if seen.money else "money at risk not known" if seen.total else "no money at risk"
     frame.as_of(seen.as_of, more=[f"{seen.total:,} in this view", money])
     _filters(seen, query)
     if seen.total == 0:

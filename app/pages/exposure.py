@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import state
 from app.charts import exposure as charts
+from app.charts import told
 from app.desk import Case, Desk, Exposure, ExposureFilter, OrderKey
 from app.widgets import acts, filters, frame, links, orders, receipts, tables, tiles, words
 from app.widgets.tables import Column
@@ -118,7 +119,7 @@ def _case(desk: Desk, case: Case, *, opened: bool) -> None:
                         context={"words": "; ".join([*case.reasons, *case.effects]), "approve": case.approval})  # fmt: skip
     with st.expander("What was known" if case.asked_by else "What the rule saw", expanded=opened, key=f"exposure.case.{case.id}.inputs"):
         rule = {} if case.asked_by else {"rule": f"{case.rule}, version {case.rule_version}"}
-        tables.facts({**case.inputs, **rule}, key=f"exposure.case.{case.id}.facts")
+        tables.facts({**case.inputs, **rule}, key=f"exposure.case.{case.id}.facts", alt=f"What was known of {case.title}")
         for effect in case.effects:
             st.caption(words.plain(effect))
     if opened and case.order is not None and case.state != "open":
@@ -130,7 +131,7 @@ def _utilisation(seen: Exposure, query: ExposureFilter) -> None:
                   "The bar is the exposure, the mark across it the limit.")  # fmt: skip
     key = f"exposure.utilisation.{query.party or 'none'}"
     st.plotly_chart(charts.utilisation(seen.customers, frame.colours(), currency=seen.currency, chosen=query.party), key=key, theme=None,
-                    config={"displayModeBar": False}, on_select=lambda: _pick_party(key), selection_mode="points", alt="Exposure against limit")  # fmt: skip
+                    config={"displayModeBar": False}, on_select=lambda: _pick_party(key), selection_mode="points", alt=told.utilisation(seen.customers))  # fmt: skip
     with st.expander("Show all customers as a table", key="exposure.customers.fold"):
         money = {name: Column(label, "money", currency=seen.currency) for name, label in (
             ("exposure", "Exposure"), ("credit_limit", "Limit"), ("overdue", "Overdue"), ("open_orders", "Open orders"),
@@ -174,7 +175,7 @@ def _what_if(desk: Desk, seen: Exposure, query: ExposureFilter) -> None:
             for reason in answer.reasons:
                 st.markdown(words.plain(reason))
             both = {name: f"{answer.before.get(name, '–')} before, {after} after" for name, after in answer.after.items()}
-            tables.facts(both, key="exposure.what_if.facts")
+            tables.facts(both, key="exposure.what_if.facts", alt="The figures before and after")
 
 
 def _breaches(seen: Exposure) -> None:

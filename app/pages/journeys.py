@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import export
 from app.charts import journeys as charts
+from app.charts import told
 from app.desk import Desk, Hop, Journey
 from app.widgets import acts, filters, frame, links, orders, receipts, records, tables, words
 from app.widgets.tables import Column
@@ -107,7 +108,7 @@ def _journey(desk: Desk, number: str) -> None:
             key="journeys.clocks",
             theme=None,
             config={"displayModeBar": False},
-            alt="Hours by hop",
+            alt=told.clocks(seen.hops),
         )
         _table(seen)
     _orders(desk, seen)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import state
 from app.charts import receivables as charts
+from app.charts import told
 from app.desk import Desk, Receivables, ReceivablesFilter
 from app.widgets import filters, frame, links, records, tables, tiles
 from app.widgets.tables import Column
@@ -63,7 +64,7 @@ def _latency(seen: Receivables, query: ReceivablesFilter) -> None:
     )
     key = f"{_CHART}.{view}.{query.week or 'none'}"
     st.plotly_chart(figure, key=key, theme=None, on_select=lambda: _pick_week(key), selection_mode="points", config={"displayModeBar": False},
-                    alt="Percentiles of days from issue to payment by week of issue")  # fmt: skip
+                    alt=told.latency(seen.cohorts, view=view))  # fmt: skip
     tables.of_chart(seen.cohorts, {
         "group": Column("Group"), "week": Column("Week of", "date"), "p50": Column("p50, days", "days"), "p90": Column("p90, days", "days"), "p95": Column("p95, days", "days"),
         "invoices": Column("Invoices", "number"), "cleared": Column("Cleared", "number"), "settled_share": Column("Cleared share", "share"),
@@ -104,7 +105,7 @@ def _amounts(seen: Receivables) -> None:
             key="receivables.aging",
             theme=None,
             config={"displayModeBar": False},
-            alt="Aging",
+            alt=told.aging(seen.aging, currency=seen.currency),
         )
         tables.of_chart(seen.aging, {"bucket": Column("Days past due"), "amount": Column("Amount", "money", currency=seen.currency),
                                      "disputed": Column("Disputed", "money", currency=seen.currency), "count": Column("Items", "number")},
@@ -116,7 +117,7 @@ def _amounts(seen: Receivables) -> None:
             key="receivables.survival",
             theme=None,
             config={"displayModeBar": False},
-            alt="Share paid by day",
+            alt=told.survival(seen.survival),
         )
         tables.of_chart(seen.survival, {"day": Column("Day", "number"), "share_paid": Column("Of invoices", "share"), "share_amount_paid": Column("Of amount", "share")},
                         key="receivables.survival.table", name="share paid by day")  # fmt: skip

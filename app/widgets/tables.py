@@ -77,8 +77,8 @@ def chosen_rows(key: str) -> list[int]:
     return list(rows)
 
 
-def facts(pairs: Mapping[str, object], *, key: str) -> None:
-    """A few named values under each other."""
+def facts(pairs: Mapping[str, object], *, key: str, alt: str) -> None:
+    """A few named values under each other; `alt` names them for whoever can't see them."""
     lines = list(_named(pairs))
     data = pl.DataFrame(
         {"what": [name for name, _ in lines], "value": [_one_line(value) for _, value in lines]},
@@ -90,6 +90,7 @@ def facts(pairs: Mapping[str, object], *, key: str) -> None:
         hide_index=True,
         key=key,
         height="content",
+        alt=alt,
     )
 
 

@@ -21,11 +21,12 @@ from sync.statements.owners import Owners
 from sync.statements.reckoning import Sums, reckon, sums
 from sync.statements.schema import Schemas
 from sync.statements.summary import summarised
-from sync.statements.verdicts import Chain, Link, Reckoned, arithmetic, balances, chains, followed, in_order, plain, spans
+from sync.statements.verdicts import DAYS, Chain, Link, Reckoned, arithmetic, balances, chains, followed, in_order, plain, spans
 
 _SHOWN = 50
 _DIGITS = 10
 _PART = "it may sum up more than is told one by one"
+_DAYS_MAX = 100
 _AMOUNT_LIMIT = Decimal(10) ** 15
 
 
@@ -144,8 +145,15 @@ def _judged(collected: Collected, reckoned: Sequence[Reckoned], found: Sums) -> 
         cause, words, told = next((each for each in refusals if each[0] == "balance_mismatch"), refusals[0])
         others = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
         shown = [_shown(total) for total in sorted(totals, key=lambda total: total.agree)[:_SHOWN]]
-        raise DataError(words + others, cause=cause, evidence={**told, "verdicts": shown})
+        raise DataError(words + others, cause=cause, evidence={**told, "verdicts": shown, **_days(reckoned)})
     return totals
+
+
+def _days(reckoned: Sequence[Reckoned]) -> dict[str, object]:
+    """By which days of which accounts it can be told that all of the file has come well since; nothing where that can't be told."""
+    found = [[span.subject for span in spans(one)] for one in reckoned]
+    days = list(dict.fromkeys(subject for each in found for subject in each))
+    return {DAYS: days} if days and all(found) and len(days) <= _DAYS_MAX else {}
 
 
 def _excuse(statement: Statement, one: Reckoned) -> str | None:

@@ -13,6 +13,8 @@ from sync.ports import ControlTotal
 OPENING = ("OPBD", "PRCD", "OPIM")
 CLOSING = ("CLBD", "CLIM")
 SPAN = "span"
+DAYS = "days"
+"""In the evidence of a refused file: `account day` of each of its statements, as their spans would be called, where all can be told."""
 Chain = Mapping[str, Mapping[str, str]]
 """Account (and its currency, where that is not the account's own) -> its newest closing balance, as JSON-able text: part of a cursor."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from app import fake_figures as figures
 from app import fake_queue as queue
-from app.charts import cash, exposure, journeys, receivables
+from app.charts import cash, exposure, journeys, receivables, told
 from app.charts.palette import DARK, LIGHT, Palette
 
 
@@ -33,6 +33,35 @@ def test_every_chart_is_a_valid_figure_also_without_rows(colours: Palette) -> No
             built.append(cash.fan(figures.fan(), colours, currency="EUR"))
         for figure in built:
             go.Figure(figure)
+
+
+def test_every_chart_is_told_in_words_with_its_figures() -> None:
+    """Whoever hears the page gets the figures that the picture is drawn for; without rows it says so and does not fail."""
+    frames = (
+        figures.positions(),
+        figures.fan(),
+        figures.bridge(),
+        figures.cohorts(),
+        figures.aging(),
+        figures.survival(),
+        figures.credit_customers(),
+    )
+    for cut in (1_000, 0):
+        positions, fan, bridge, cohorts, aging, survival, customers = (frame.head(cut) for frame in frames)
+        texts = [
+            told.positions(positions, by="currency", currency="EUR"),
+            told.fan(fan, currency="EUR"),
+            told.bridge(bridge, currency="EUR"),
+            told.latency(cohorts, view="all"),
+            told.aging(aging, currency="EUR"),
+            told.survival(survival),
+            told.utilisation(customers),
+            told.clocks(queue.journey("1").hops[:cut]),
+        ]
+        assert all(len(text) < 400 for text in texts)
+        assert bool(cut) == all(any(sign.isdigit() for sign in text.partition(":")[2] or text) for text in texts)
+    assert told.bridge(figures.bridge(), currency="EUR").endswith("Sync delay \u2212184.2 k EUR, Actual 4.0 M EUR")
+    assert told.clocks(queue.journey("1").hops).startswith("Hours by hop in three clocks, longest first: Payment received 896.1 h, ")
 
 
 def test_the_bridge_ends_where_actual_stands() -> None:

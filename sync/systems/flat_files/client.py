@@ -18,7 +18,7 @@ from sync.drops import calendar, sequences
 from sync.drops.arrivals import Arrivals, Dropped, left_alone
 from sync.drops.places import places_of
 from sync.errors import DataError, PermanentError, SourceError, TransientError
-from sync.ports import Arrived, Capabilities, Cursor, Expected, Finding, Mapped, Page, Pending, Stream
+from sync.ports import ABOUT, Arrived, Capabilities, Cursor, Expected, Finding, Mapped, Page, Pending, Stream
 from sync.systems.flat_files import wire
 from sync.systems.flat_files.declaration import FileKind, declared
 from sync.systems.flat_files.idoc_paths import CONTROL
@@ -66,6 +66,8 @@ class FlatFiles:
             if content is None:
                 continue
             headers = _headers(kind, content, now)
+            if period or sequence:
+                headers[ABOUT] = name
             conflict = memory.conflict(name, period, sequence, content.digest)
             if conflict is not None:
                 headers["conflict"] = conflict

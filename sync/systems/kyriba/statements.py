@@ -18,7 +18,7 @@ from typing import Any
 from sync.connections import Connection, Landscape
 from sync.errors import DataError, PermanentError
 from sync.http import Answer, wall_clock
-from sync.ports import Cursor, Mapped, Page, Pending, no_rejects
+from sync.ports import ABOUT, Cursor, Mapped, Page, Pending, no_rejects
 from sync.statements import Owners, followed, read
 from sync.systems.kyriba.listings import Listings
 from sync.systems.kyriba.tasks import DELIVERED, RUNNING, Tasks, messages, unpacked
@@ -146,7 +146,9 @@ class Statements:
                     raise
                 state.over(template, templates, well=False)
                 words = f"the process template {template} can't be run: {error.detail}"
-                held.append(Page(words.encode(), "text/plain", state.stored(), f"{template}: refused", {OUTCOME_HEADER: REFUSED}))
+                held.append(
+                    Page(words.encode(), "text/plain", state.stored(), f"{template}: refused", {OUTCOME_HEADER: REFUSED, ABOUT: template})
+                )
                 continue
             yield from held
             yield self._pending(state, Task(template, task, wall_clock()), "started")
@@ -211,7 +213,7 @@ class Statements:
         body = answer.body if delivered else self._log(task, answer)
         shown = f"not done after {self._settings.task_limit_minutes} minutes" if status in RUNNING else status
         name = f"{task.template}, task {task.id}: {shown}"
-        return Page(body, answer.content_type, state.stored(), name, {OUTCOME_HEADER: status}, until)
+        return Page(body, answer.content_type, state.stored(), name, {OUTCOME_HEADER: status, ABOUT: task.template}, until)
 
     def _log(self, task: Task, answer: Answer) -> bytes:
         """The task's log, or the bare answer where the log can't be had: what went wrong must not hide behind another error."""
