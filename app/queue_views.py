@@ -88,6 +88,8 @@ class ExceptionDetail:
     received_at: datetime | None
     editable: Mapping[str, str]
     history: Sequence[HistoryLine]
+    corrected: Mapping[str, str | None] = field(default_factory=dict)
+    """What people have corrected of the record since: field -> new value, None where it was emptied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,8 @@ class Evidence:
     digest: str
     ordinal: int
     text: str
+    parent: int | None = None
+    """Of which record it is a corrected copy."""
 
 
 @dataclass(frozen=True, slots=True)

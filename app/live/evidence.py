@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 
 from app.desk import DeskError, Evidence
 from db.engine import Reading
 from sync import landing
 from sync.records import excerpt
+from sync.reprocessing import EDIT
 
 
 def evidence(conn: Reading, raw_record_id: int) -> Evidence:
@@ -27,4 +30,15 @@ def evidence(conn: Reading, raw_record_id: int) -> Evidence:
         digest=bytes(digest).hex(),
         ordinal=ordinal,
         text=excerpt(stored.page, ordinal),
+        parent=int(stored.page.headers["parent"]) if stored.kind == EDIT else None,
     )
+
+
+def original(conn: Reading, raw_record_id: int) -> tuple[Evidence, dict[str, str | None]]:
+    """The record as its source sent it, and what people corrected of it since: the last word on each field. DeskError as `evidence`."""
+    corrected: dict[str, str | None] = {}
+    proof = evidence(conn, raw_record_id)
+    while proof.parent is not None:
+        corrected = {**json.loads(proof.text)["fields"], **corrected}
+        proof = evidence(conn, proof.parent)
+    return proof, corrected

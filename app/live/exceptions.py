@@ -19,7 +19,7 @@ from app.desk import (
     HistoryLine,
 )
 from app.live.amounts import shown
-from app.live.evidence import evidence
+from app.live.evidence import original
 from db.engine import Reading
 from sync import audit, exception_queries
 from sync.canonical.causes import CAUSES
@@ -55,9 +55,10 @@ def exception(conn: Reading, exception_id: int, *, currency: str) -> ExceptionDe
     if found is None:
         raise DeskError(f"There is no exception {exception_id} in your regions.")
     page_name, received_at, record = None, None, None
+    corrected: Mapping[str, str | None] = {}
     if found["raw_record_id"] is not None:
         try:
-            proof = evidence(conn, found["raw_record_id"])
+            proof, corrected = original(conn, found["raw_record_id"])
             page_name, received_at, record = proof.page_name, proof.received_at, proof.text
         except DeskError as gone:
             record = str(gone)
@@ -71,6 +72,7 @@ def exception(conn: Reading, exception_id: int, *, currency: str) -> ExceptionDe
         received_at=received_at,
         editable=_editable(found["entity"], found["evidence"] or {}),
         history=[HistoryLine(line.at, line.actor, line.action, line.reason, _words(line.detail)) for line in lines],
+        corrected=corrected,
     )
 
 

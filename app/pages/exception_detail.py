@@ -37,6 +37,8 @@ def render(desk: Desk, chosen: int, listed: Sequence[int]) -> None:
     with right:
         received = words.instant(seen.received_at, frame.zone())
         frame.section("Record as received", words.plain(f"{seen.page_name or 'no page'} · {received}"))
+        for name, value in seen.corrected.items():
+            st.markdown(f"Corrected since: {words.plain(name.replace('_', ' '))} is **{words.plain(value or 'empty')}**")
         if seen.record:
             st.code(seen.record, language=None, wrap_lines=True, height=520 if seen.record.count("\n") > _TALL else "content")
         else:
@@ -66,7 +68,8 @@ def _what(desk: Desk, seen: ExceptionDetail) -> None:
             frame.health(_SEVERITY.get(row.severity, "unknown"), row.severity)
             frame.health({"resolved": "good", "regressed": "bad"}.get(row.state, "warning"), row.state)
         st.markdown(words.plain(row.message))
-        st.caption(f"What to do: {words.plain(seen.hint)}")
+        if row.state != "resolved":
+            st.caption(f"What to do: {words.plain(seen.hint)}")
         with st.grid(4, min_column_width=200):
             _fact("Money at risk", words.amount(row.money))
             _fact("Customer", row.customer or "not known")
@@ -74,7 +77,8 @@ def _what(desk: Desk, seen: ExceptionDetail) -> None:
             _fact("Connection", f"{row.connection}, {row.region}")
             _fact("First seen", words.instant(row.first_seen, frame.zone()))
             _fact("Last seen", f"{words.ago(row.last_seen, desk.now())}, {words.counted(row.occurrences, 'time')} in all")
-            _fact("Due", f"{words.instant(row.due_at, frame.zone())}" + (f", {words.due(row.due_at, desk.now())}" if row.due_at else ""))
+            waits = row.due_at and row.state != "resolved"
+            _fact("Due", words.instant(row.due_at, frame.zone()) + (f", {words.due(row.due_at, desk.now())}" if waits else ""))
             _fact(
                 "Attempts",
                 f"{row.attempts}, next {words.instant(row.next_retry_at, frame.zone())}"

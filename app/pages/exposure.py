@@ -199,7 +199,7 @@ def _decisions(desk: Desk, seen: Exposure) -> None:
         return
     tables.show(seen.decisions, {
         "decided_at": Column("Decided", "instant"), "subject": Column("Subject"), "customer": Column("Customer", width="medium"), "region": Column("Region"),
-        "outcome": Column("Outcome"), "decided_by": Column("By"), "amount": Column("Amount", "money"), "currency": Column("Currency"),
+        "outcome": Column("Outcome"), "decided_by": Column("By", width=90), "amount": Column("Amount", "money", width=116), "currency": Column("Currency"),
         "reasons": Column("Reasons", width="large"), "rule": Column("Rule"),
     }, key="exposure.decisions", name="decisions", on_pick=_pick_decision)  # fmt: skip
     order = state.order(st.query_params.to_dict())

@@ -172,11 +172,11 @@ def _changes(form: state.Form) -> dict[str, str]:
     for name, value in form.context.items():
         if name == "words":
             continue
-        new = st.text_input(name, value, key=f"act.edit.{name}")
+        new = st.text_input(name.replace("_", " "), value, key=f"act.edit.{name}")
         if new != value:
             changed[name] = new
     for name, new in changed.items():
-        st.markdown(f"{words.plain(name)}: ~~{words.plain(form.context[name])}~~ becomes **{words.plain(new)}**")
+        st.markdown(f"{words.plain(name.replace('_', ' '))}: ~~{words.plain(form.context[name])}~~ becomes **{words.plain(new)}**")
     if not changed:
         st.caption("Nothing is changed yet. The record as received stays as it is; the edited copy links to it.")
     return changed

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.live.evidence import original
 from db.clock import FixedClock
-from db.engine import Scope, writing
+from db.engine import Scope, reading, writing
 from sync import handlers, replay_preview
 from sync.commands import AnyCommand, EditAndReplay, ReplayExceptions
 from sync.connections import Landscape
@@ -199,6 +200,9 @@ def test_an_edit_lands_a_copy_and_keeps_the_original(house: House) -> None:
     (row,) = house.rows("select customer_key, raw_record_id from canonical.invoice")
     assert (row.customer_key, row.raw_record_id != item.raw_record_id) == ("C1", True)
     assert house.rows("select count(*) as n from raw.page where kind = 'edit'")[0].n == 1
+    with reading(house.engine) as conn:
+        proof, corrected = original(conn, row.raw_record_id)
+    assert (proof.raw_record_id, corrected) == (item.raw_record_id, {"customer_key": "C1"})
     house.serve("invoices", invoice("I2", customer_key="C9"))
     house.pull("invoices")
     (item,) = house.rows("select id from process.exception where state = 'new'")
