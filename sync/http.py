@@ -172,6 +172,7 @@ class Client:
         try:
             answer = self._exchange(call)
             if answer.status >= 300 and answer.status not in accept:
+                self._whole(answer, write=write)
                 raise self._error(answer, write=write)
             self._believe(answer, expect, write=write)
         except SourceError as error:
@@ -248,6 +249,11 @@ class Client:
             return UnknownOutcome(f"{answer.place}: answered {status}: it may or may not have been done", status=status)
         explained = self._explain(answer) if self._explain else None
         return explained or error_of(answer, now=self._wall())
+
+    def _whole(self, answer: Answer, *, write: bool) -> None:
+        """Half an error's words may say another thing than all of them: an outage. A write that was refused was refused, whatever the words."""
+        if not write and answer.content_type == "application/json" and answer.body and not answer.framed and not _closed(answer.body):
+            _lost(answer.place, f"answered {answer.status}, and was cut before its end", write, None)
 
     def _believe(self, answer: Answer, expect: Expect, *, write: bool) -> None:
         """Whether the body is of the kind asked for and whole; an error that is taken for an answer may be of any kind, but whole too."""

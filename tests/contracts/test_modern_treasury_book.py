@@ -313,6 +313,35 @@ def test_a_record_that_moves_to_the_front_while_it_is_read_is_had_with_the_next_
     assert set(reader.held) == {row["id"] for row in book.held[path]}
 
 
+def test_what_changes_behind_a_walk_that_rested_is_had_with_the_next_pull(book: Book, reader: Reader) -> None:
+    """A worker dies on its way, the next one goes on hours later: what changed meanwhile where the walk had been is not passed over,
+    although newer changes came from further on.
+    """
+    rows = [expected(book, number, NOW - timedelta(hours=20 - number)) for number in range(9)]
+    walking = reader.source.pull("expected_payments", None, now=NOW)
+    cursor = next(walking).cursor
+    rows[8] |= {"updated_at": stamp(NOW + timedelta(hours=1)), "amount_lower_bound": 1, "amount_upper_bound": 1}
+    rows[0] |= {"updated_at": stamp(NOW + timedelta(hours=2))}
+    reader.cursors["expected_payments"] = cursor or {}
+    reader.pull("expected_payments", NOW + timedelta(hours=3))
+    reader.pull("expected_payments", NOW + timedelta(hours=3, minutes=1))
+    assert reader.held[rows[8]["id"]]["amount"] == Decimal("0.01")
+
+
+def test_a_cursor_that_is_forgotten_on_the_way_begins_the_walk_anew(book: Book, reader: Reader) -> None:
+    transactions(book)
+    walking = reader.source.pull("transactions", None, now=NOW)
+    pages = [next(walking)]
+    book.server.between = lambda asked, answer: (
+        refusal("parameter_invalid", 422, "after_cursor") if "after_cursor" in asked.query else answer()
+    )
+    pages.append(next(walking))
+    book.server.between = None
+    pages += walking
+    assert sum(reader.source.map("transactions", page).records for page in pages) == 3 + 11
+    assert pages[-1].complete_until == NOW
+
+
 def test_expected_payments_in_every_state(book: Book, reader: Reader) -> None:
     expected(book, 1, NOW, direction="debit")
     expected(book, 2, NOW, status="archived")

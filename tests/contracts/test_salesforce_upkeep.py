@@ -195,6 +195,42 @@ def test_formulas_are_read_again_with_the_ids(deals: Deals) -> None:
     assert deals.store.rows["opportunity", IDS[1]]["probability"] == 75
 
 
+def test_what_we_are_shown_only_now_is_read_with_the_ids(deals: Deals) -> None:
+    """Sharing that changed stamps no record: what we never saw, and what was gone and is back as it was, comes with the comparison."""
+    deals.org.gone = {IDS[4]}
+    deals.now += WEEK + timedelta(minutes=1)
+    deals.pull()
+    assert deals.live() == set(IDS) - {IDS[4]}
+    deals.org.gone = set()
+    deals.put("0065g0000000009AAA", 900, deals.now - timedelta(days=30))
+    deals.now += WEEK + timedelta(minutes=1)
+    deals.pull()
+    assert deals.live() == {*IDS, "0065g0000000009AAA"}
+    assert deals.store.rows["opportunity", "0065g0000000009AAA"]["amount"] == 900
+
+
+def test_a_late_commit_behind_a_query_that_rested_is_found(deals: Deals) -> None:
+    """A worker dies near the newest record, and the next one takes its query up hours later: what was committed late behind the place where
+    it stood is older than the look-back by then, and comes with the pull after that.
+    """
+    for n, key in enumerate(("0065g0000000011AAA", "0065g0000000012AAA", "0065g0000000013AAA")):
+        deals.put(key, n, deals.now - timedelta(minutes=4 - n))
+    with closing(deals.source()) as source:
+        for page in source.pull(deals.stream, deals.cursor, now=deals.now):
+            assert isinstance(page, Page)
+            deals.store.take(source.map(deals.stream, page))
+            deals.cursor = page.cursor
+            if "0065g0000000011AAA" in deals.live():
+                break
+    assert "0065g0000000013AAA" not in deals.live()
+    deals.put("0065g0000000020AAA", 20, deals.now - timedelta(minutes=5))
+    deals.now += timedelta(hours=3)
+    deals.put("0065g0000000021AAA", 21, deals.now - timedelta(minutes=2))
+    deals.pull()
+    deals.pull()
+    assert deals.live() == {*IDS, *(f"0065g00000000{n}AAA" for n in (11, 12, 13, 20, 21))}
+
+
 def test_ids_out_of_order_prove_nothing(deals: Deals) -> None:
     """Where the org sorts ids in another way no range of them is complete, and nothing is deleted."""
     deals.org.gone = {IDS[3]}

@@ -119,6 +119,17 @@ def test_a_cut_body_is_not_believed(cut: Reply) -> None:
         client.get("/x")
 
 
+def test_half_an_error_is_an_outage() -> None:
+    """A refusal whose words were cut may have said in full that it is one for a while: it is no lasting one."""
+    head = HEAD.replace(b"200 OK", b"403 Forbidden")
+    assert head != HEAD
+    with (
+        serving(raw(head + b'Connection: close\r\n\r\n[{"errorCode":"REQUEST_LIM')) as (client, _),
+        pytest.raises(TransientError, match="403"),
+    ):
+        client.get("/x")
+
+
 def test_a_whole_body_without_a_length_is_believed() -> None:
     """Closing the connection is a fair way to end a body."""
     with serving(raw(HEAD + b'Connection: close\r\n\r\n{"a": 1.10}')) as (client, _):

@@ -16,6 +16,8 @@ from sync.systems.modern_treasury.settings import Settings
 from sync.systems.modern_treasury.wire import stamps
 
 PAGES_MAX = 100_000
+ANEW_MAX = 3
+"""So often in a pull a walk whose cursor is refused begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ LISTS = {
 def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Settings, *, now: datetime) -> Iterator[Step]:
     """The pages of a list from the cursor on. Nothing is assumed of their order.
 
-    A walk that was broken off goes on at the list's own cursor; when that is no longer known, it begins anew. A walk through what no later
-    one reads again looks at the list's front once more before it ends. Raises TransientError when a cursor or a page comes a second time.
+    A walk that was broken off goes on at the list's own cursor; when that is no longer known, also on the way, it begins anew. A walk
+    through what no later one reads again looks at the list's front once more before it ends. Raises TransientError when a cursor or a page
+    comes a second time.
     """
     held = dict(cursor or {})
     since, began, top = (_moment(held.get(name), now) for name in ("since", "began", "top"))
@@ -72,13 +75,14 @@ def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Sett
     params = {**wanted.always, **(wanted.bound(since, settings) if since is not None else {})}
     seen: set[str] = set() if after is None else {after}
     read: set[str] | None = set() if after is None and _only_now(wanted, since, now, settings) else None
+    anew = 0
     for number in range(1, PAGES_MAX):
         try:
             page = session.listing(wanted.path, params, after=after)
         except PermanentError as error:
-            if number > 1 or after is None or error.status not in (400, 404, 410, 422):
+            if anew == ANEW_MAX or after is None or error.status not in (400, 404, 410, 422):
                 raise
-            after, began, top, seen = None, now, None, set()
+            after, began, top, seen, anew = None, now, None, set(), anew + 1
             page = session.listing(wanted.path, params)
         _not_seen(page, seen)
         if read is not None:
@@ -86,7 +90,7 @@ def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Sett
         top = max([*([top] if top is not None else []), *(min(stamp, now) for stamp in stamps(page.rows))], default=None)
         name = f"{wanted.path.replace('_', ' ')} {number}"
         if page.after is None:
-            reached = max((each for each in (since, top) if each is not None), default=None) if wanted.by_stamp else began
+            reached = _reached(since, top, began, settings) if wanted.by_stamp else began
             ending = Step(page, name, None)
             for moved in _moved(session, wanted.path, params, read) if read is not None and number > 1 else ():
                 yield ending
@@ -95,6 +99,16 @@ def walk(session: Session, wanted: ListOf, cursor: Cursor | None, settings: Sett
             return
         yield Step(page, name, {"since": _iso(since), "began": _iso(began), "top": _iso(top), "after": page.after})
         after = page.after
+
+
+def _reached(since: datetime | None, top: datetime | None, began: datetime, settings: Settings) -> datetime | None:
+    """The newest stamp met, but no later than the walk began: what changed behind its back while it went on is for the next one, however
+    long it took. The look-back is for clocks here, and for late commits when it is asked.
+    """
+    if top is None:
+        return since
+    reached = min(top, began - timedelta(minutes=settings.look_back_minutes))
+    return reached if since is None else max(reached, since)
 
 
 def _only_now(wanted: ListOf, since: datetime | None, now: datetime, settings: Settings) -> bool:

@@ -56,7 +56,7 @@ def begin(asking: Asking, place: Place) -> Pending | None:
     if not isinstance(job_id, str) or not job_id.isalnum():
         raise asking.broken("jobs/query: the answer names no job")
     job = Job(job_id, asking.until, asking.chosen.fields)
-    return _wait(replace(place, job=job), f"bulk job {job_id} reads {asking.reading.object}")
+    return _wait(replace(place, asked=None, job=job), f"bulk job {job_id} reads {asking.reading.object}")
 
 
 def take_up(asking: Asking, place: Place) -> Iterator[Page | Pending]:
@@ -122,7 +122,7 @@ def _results(asking: Asking, place: Place, job: Job, told: _Job) -> Iterator[Pag
 
 def _read(place: Place, job: Job) -> Place:
     """The place after a job: everything that it saw is held, and it may be taken away once that is committed."""
-    after = replace(place, job=None, finished=job.id)
+    after = replace(place, job=None, asked=None, finished=job.id)
     after.advance(min(job.reach, job.until) if job.reach is not None else None, None)
     return after.done(job.until)
 

@@ -80,6 +80,7 @@ def _query(asking: Asking, place: Place) -> Iterator[Page]:
 
 def _first(asking: Asking, place: Place) -> Answer:
     since, after = place.start(asking.look_back)
+    place.asked = place.asked or asking.until
     try:
         return asking.ask(soql(asking.reading, asking.chosen.fields, since, after=after, until=asking.bound))
     except TransientError as error:

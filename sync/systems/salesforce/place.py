@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+EVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(slots=True)
 class Job:
@@ -25,13 +27,14 @@ class Job:
 class Place:
     """Everything changed before `since` is held; an interrupted query has come to the record `last` stamped `reach`. All moments UTC.
 
-    `rest`: a bulk job failed, page by page instead; `lost`: so many jobs in a row could not be read to their end. `finished`: a job that is read and committed, to be taken away. `deleted`: deletions
+    `asked`: before what the query under way was first asked. `rest`: a bulk job failed, page by page instead; `lost`: so many jobs in a row could not be read to their end. `finished`: a job that is read and committed, to be taken away. `deleted`: deletions
     are known up to here. `swept`: when all ids were last compared; `sweep`: the id that a comparison under way has come to.
     """
 
     since: datetime | None = None
     reach: datetime | None = None
     last: str | None = None
+    asked: datetime | None = None
     job: Job | None = None
     rest: bool = False
     lost: int = 0
@@ -61,6 +64,7 @@ class Place:
             since=_held_to(held.get("since"), now),
             reach=_held_to(held.get("reach"), now),
             last=held.get("last"),
+            asked=_held_to(held.get("asked"), now),
             job=job,
             rest=bool(held.get("rest")),
             lost=int(held.get("lost", 0)),
@@ -91,12 +95,16 @@ class Place:
             self.reach, self.last = held, last if held == stamp else None
 
     def done(self, until: datetime) -> Self:
-        """Everything changed before `until` has been read."""
+        """Everything changed before `until` has been read. A query that was taken up again long after it was begun has passed over what
+        was committed late behind it: the next one looks back from where it was begun.
+        """
+        come_to = self.reach or self.since
         return replace(
             self,
-            since=self.reach or self.since,
+            since=come_to if come_to is None or self.asked is None else max(min(come_to, self.asked), self.since or EVER),
             reach=None,
             last=None,
+            asked=None,
             rest=False,
             lost=0,
             deleted=self.deleted or until,
@@ -105,7 +113,7 @@ class Place:
 
     def back(self) -> Self:
         """Where this pull began, because something on the way is missing."""
-        return replace(self, reach=None, last=None, job=None)
+        return replace(self, reach=None, last=None, asked=None, job=None)
 
     def cursor(self) -> dict[str, Any]:
         """As it is stored."""
@@ -113,6 +121,7 @@ class Place:
             "since": _iso(self.since),
             "reach": _iso(self.reach),
             "last": self.last,
+            "asked": _iso(self.asked),
             "rest": self.rest or None,
             "lost": self.lost or None,
             "finished": self.finished,

@@ -16,7 +16,7 @@ from sync.ports import Page
 from sync.strict_json import NotStrict, loads
 from sync.systems.salesforce.pages import Asking
 from sync.systems.salesforce.place import Place
-from sync.systems.salesforce.wire import RANGE_HEADER, SHAPE_HEADER, STAMP, moment_of, soql_by_id
+from sync.systems.salesforce.wire import RANGE_HEADER, SHAPE_HEADER, moment_of, soql_by_id
 
 KEPT = timedelta(days=15) - timedelta(hours=1)
 """How far back the org lists deletions, less an hour for clocks."""
@@ -68,7 +68,7 @@ def _sweep(asking: Asking, place: Place, *, force: bool) -> Iterator[tuple[Page,
     due = place.swept is None or (bool(hours) and asking.until - place.swept >= timedelta(hours=hours or 0))
     if not hours or not (force or due or place.sweep is not None):
         return
-    fields = asking.chosen.fields if asking.chosen.formulas else ("Id", STAMP)
+    fields = asking.chosen.fields  # neither a formula nor a record that we were shown only now has a new stamp
     limit = asking.settings.page_size
     for _ in range(SWEEP_PAGES):
         after = place.sweep
