@@ -144,7 +144,7 @@ class World:
 
     def connection(self, *, entities: tuple[str, ...] = ("DE01",), **options: Any) -> Connection:
         """The host as a connection."""
-        services = {"services": {name: {"protocol": "v4", "path": V4 + name} for name in self.v4}} if self.v4 else {}
+        services = {"services": {name: _declared(name) for name in self.v4}} if self.v4 else {}
         return Connection(
             name="sap-world", system="sap_s4", region="EMEA", legal_entities=entities, allow_private_addresses=True,
             options={"base_url": self.server.url, "page_size": self.cap, "batch": False, **services, **options},
@@ -243,6 +243,13 @@ class World:
             f' xmlns="http://schemas.microsoft.com/ado/2008/09/edm">{types}<EntityContainer Name="C">{sets}</EntityContainer></Schema>'
             "</edmx:DataServices></edmx:Edmx>"
         ).encode()
+
+
+def _declared(service: str) -> dict[str, Any]:
+    """A service in V4, under V2's names."""
+    tables = {name: table for name, table in TABLES.items() if table.service == service}
+    leads = {lead: lead for table in tables.values() for lead in table.leads}
+    return {"protocol": "v4", "path": V4 + service, "sets": {name: name for name in tables}, "navigation": leads}
 
 
 def _said(value: Any, kind: Kind, spoken: str) -> Any:

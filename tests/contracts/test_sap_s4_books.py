@@ -267,11 +267,11 @@ def lines(
     return found
 
 
-def line(world: World, number: str, *, company: str = "1010", ledger: str = "0L", hours: int = 100) -> None:
+def line(world: World, number: str, *, company: str = "1010", ledger: str = "0L", hours: int = 100, item: int = 1) -> None:
     """A line that was posted some hours ago."""
     at = NOW - timedelta(hours=hours)
     world.put(
-        "GLAccountLineItem", Ledger=ledger, CompanyCode=company, FiscalYear="2026", AccountingDocument=number, LedgerGLLineItem="000001",
+        "GLAccountLineItem", Ledger=ledger, CompanyCode=company, FiscalYear="2026", AccountingDocument=number, LedgerGLLineItem=f"{item:06d}",
         GLAccount="41000000", FinancialAccountType="S", AmountInTransactionCurrency=Decimal(7), TransactionCurrency="EUR", PostingDate=at.date(),
         CreationDateTime=at, LastChangeDateTime=at,
     )  # fmt: skip
@@ -309,4 +309,16 @@ def test_other_ledgers_and_companies_are_no_lines_of_ours() -> None:
     line(world, "3", company="2020")
     lines(world, store, None)
     assert posted(store) == {"1"}
+    world.server.close()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_documents_whose_lines_have_the_same_numbers_are_told_apart(links: bool) -> None:
+    """A page holds one document's lines alone, so that they are asked for by themselves; the host gives everybody's: it comes to an end."""
+    world, store = World(filters=False, links=links, cap=3), Store()
+    for number in range(4):
+        for item in range(1, 4):
+            line(world, f"100{number}", item=item)
+    lines(world, store, None)
+    assert len(store.live("gl_posting")) == 12
     world.server.close()

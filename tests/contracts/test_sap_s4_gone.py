@@ -147,6 +147,7 @@ def test_a_limit_that_was_taken_away_limits_nothing(world: World) -> None:
             CreditSegmentCurrency="EUR",
         )
     assert held.read() == {"0/", "1/", "2/", "3/"}
+    assert b"present" not in held.pulled().pages[-1].body, "of what is as it was nothing is said again"
     gone = world.rows["CreditManagementAccount"].pop(("3", ""))
     assert held.read(HOUR) == {"0/", "1/", "2/"}
     world.rows["CreditManagementAccount"][("3", "")] = gone

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.masters import map_credit
 from sync.systems.sap_s4.order import by
-from sync.systems.sap_s4.pages import page
+from sync.systems.sap_s4.pages import NOTHING, page
 from sync.systems.sap_s4.presence import Named, present_page
 from sync.systems.sap_s4.reading import Reader
 from sync.systems.sap_s4.settings import Settings
@@ -43,5 +43,11 @@ class Accounts:
             same = known[len(digests) - 1 : len(digests)] == digests[-1:]
             if not same:
                 yield page(self._set, got.body, None, now, last=False)
-        mark = {"read_at": now.astimezone(UTC).isoformat(), "pages": digests}
-        yield present_page(self._set.path, named.words(now), mark, now, last=True)
+        at, keys = now.astimezone(UTC).isoformat(), named.digest()
+        told_at = cursor.get("told_at") if cursor and cursor.get("keys") == keys else None
+        told = told_at is not None and now - timedelta(hours=self._settings.full_hours) < datetime.fromisoformat(told_at) <= now
+        mark = {"read_at": at, "pages": digests, "keys": keys, "told_at": told_at if told else at}
+        if told:  # nothing is missing that was there the last time
+            yield page(self._set, NOTHING, mark, now, last=True)
+        else:
+            yield present_page(self._set.path, named.words(now), mark, now, last=True)

@@ -15,7 +15,7 @@ import polars as pl
 from sync.ports import GONE_SCHEMA, Mapped
 from sync.systems.sap_s4.mapping import day_end, drifted, own_fields, place, spoken
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import ITEMS, to_day
+from sync.systems.sap_s4.wire import ITEMS, to_amount, to_day
 from sync.wire_frames import (
     Subject,
     all_rejects,
@@ -27,7 +27,6 @@ from sync.wire_frames import (
     settle,
     split,
     text_frame,
-    to_amount,
     to_flag,
 )
 

@@ -10,12 +10,7 @@ import polars as pl
 from sync.ports import Mapped
 from sync.systems.sap_s4.odata import Protocol, listing
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import (
-    BILLING,
-    RENAMED,
-    to_day,
-    to_moment,
-)
+from sync.systems.sap_s4.wire import BILLING, RENAMED, to_amount, to_day, to_moment
 from sync.wire_frames import (
     Rows,
     Rule,
@@ -30,7 +25,6 @@ from sync.wire_frames import (
     required,
     settle,
     text_frame,
-    to_amount,
     to_flag,
 )
 

@@ -11,8 +11,8 @@ import polars as pl
 from sync.ports import Mapped
 from sync.systems.sap_s4.mapping import day_end, drifted, local, mapped, millis, place, read_page, spoken, terms_days
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import ADDRESSES, COMPANIES, CREDIT_NEEDED, CREDIT_WANTED, CUSTOMERS, to_day, to_duration_ms
-from sync.wire_frames import Subject, blank_to_null, decode, readable, required, settle, split, text_frame, to_amount, to_flag
+from sync.systems.sap_s4.wire import ADDRESSES, COMPANIES, CREDIT_NEEDED, CREDIT_WANTED, CUSTOMERS, to_amount, to_day, to_duration_ms
+from sync.wire_frames import Subject, blank_to_null, decode, readable, required, settle, split, text_frame, to_flag
 
 
 def map_customers(body: bytes, settings: Settings) -> Mapped:

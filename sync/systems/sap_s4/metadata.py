@@ -12,6 +12,9 @@ from defusedxml.ElementTree import fromstring
 
 from sync.errors import TransientError
 
+_Type = tuple[frozenset[str], frozenset[str], str]
+"""Properties, navigation properties, and the name of the type it is built on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
@@ -30,7 +33,7 @@ def described(metadata: bytes) -> Described:
         root = fromstring(metadata, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise TransientError(f"$metadata is no XML that can be read: {error}") from error
-    types: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+    types: dict[str, _Type] = {}
     sets: dict[str, str] = {}
     actions: dict[str, str] = {}
     batch = True
@@ -39,7 +42,7 @@ def described(metadata: bytes) -> Described:
             _read(schema, types, sets, actions)
         elif _tag(schema) == "Annotation" and schema.attrib.get("Term", "").endswith("Capabilities.BatchSupported"):
             batch = schema.attrib.get("Bool", "true").lower() != "false"
-    return Described({name: types[kind] for name, kind in sets.items() if kind in types}, actions, batch)
+    return Described({name: _whole(types, kind) for name, kind in sets.items() if kind in types}, actions, batch)
 
 
 def properties(metadata: bytes) -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
@@ -47,11 +50,23 @@ def properties(metadata: bytes) -> Mapping[str, tuple[frozenset[str], frozenset[
     return described(metadata).sets
 
 
-def _read(schema: Any, types: dict[str, Any], sets: dict[str, str], actions: dict[str, str]) -> None:
+def _whole(types: Mapping[str, _Type], kind: str) -> tuple[frozenset[str], frozenset[str]]:
+    """A type's properties and navigation properties, with those of the types it is built on."""
+    properties, leads, seen = set[str](), set[str](), set[str]()
+    while kind in types and kind not in seen:
+        seen.add(kind)
+        own, own_leads, kind = types[kind]
+        properties |= own
+        leads |= own_leads
+    return frozenset(properties), frozenset(leads)
+
+
+def _read(schema: Any, types: dict[str, _Type], sets: dict[str, str], actions: dict[str, str]) -> None:
     for element in schema.iter():
         tag, name = _tag(element), element.attrib.get("Name", "")
         if tag == "EntityType":
-            types[name] = (_names(element, "Property"), _names(element, "NavigationProperty"))
+            base = element.attrib.get("BaseType", "").rpartition(".")[2]
+            types[name] = (_names(element, "Property"), _names(element, "NavigationProperty"), base)
         elif tag == "EntitySet":
             sets[name] = element.attrib.get("EntityType", "").rpartition(".")[2]
         elif tag == "FunctionImport":

@@ -72,7 +72,7 @@ class Passes:
         records = [xxhash.xxh3_128_digest(bytes(record)) for record in got.split.records]
         new = not self._known.issuperset(records) or not (self._passes or self._counts)  # the first one is passed on, be it empty
         self._known.update(records)
-        named = zip(keys_of(got.split, self.query.order), records, strict=True)
+        named = zip(keys_of(got.split, self.query.key), records, strict=True)
         self._named.update(record if None in key else key for key, record in named)
         self._counts.add(got.count)
         if got.split.records:

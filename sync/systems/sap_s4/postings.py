@@ -10,7 +10,7 @@ from sync.ports import Mapped
 from sync.systems.sap_s4.items import signed_by_code
 from sync.systems.sap_s4.mapping import drifted, own_fields, place, read_page
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import JOURNAL_NEEDED, JOURNAL_WANTED, to_day, to_moment
+from sync.systems.sap_s4.wire import JOURNAL_NEEDED, JOURNAL_WANTED, to_amount, to_day, to_moment
 from sync.wire_frames import (
     Subject,
     all_rejects,
@@ -20,7 +20,6 @@ from sync.wire_frames import (
     required,
     settle,
     text_frame,
-    to_amount,
     to_flag,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,6 +47,10 @@ class Named:
         self.sure = self.sure and refused.null_count() == 0
         self.keys.update(refused.drop_nulls().to_list())
         self.keys.update(mapped.frames[self.entity]["source_key"].to_list())
+
+    def digest(self) -> str:
+        """What tells these keys from others."""
+        return hashlib.sha256("\n".join((str(self.sure), *sorted(self.keys))).encode()).hexdigest()[:16]
 
     def words(self, now: datetime, **bounds: Any) -> list[Present]:
         """That there are these and no others; nothing where that is not sure. `bounds`: as `present`."""

@@ -44,7 +44,8 @@ def explain(answer: Answer) -> SourceError | None:
 
 _ANSWERED = re.compile(r"answered \d{3}:")
 _UNKNOWN = re.compile(
-    r"(?i)not found|invalid|unknown|undefined|not (?:been )?defined|not (?:a )?(?:valid|exist)|does ?n[o']t exist|no such|INVALID_FIELD"
+    r"(?i)not found|invalid|unknown|undefined|not (?:been )?defined|not (?:a )?(?:valid|exist|member)|does ?n[o']t exist|no such|no property"
+    r"|could ?n[o']t (?:find|be (?:found|resolved))|can ?n[o']t (?:find|be (?:found|resolved))|INVALID_FIELD"
 )
 
 

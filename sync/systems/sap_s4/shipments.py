@@ -16,7 +16,7 @@ from db.money import AMOUNT
 from sync.ports import Mapped
 from sync.systems.sap_s4.mapping import day_end, drifted, looked_up, own_fields, place, spoken
 from sync.systems.sap_s4.settings import Settings
-from sync.systems.sap_s4.wire import DELIVERIES, ORDER_ITEMS, to_day
+from sync.systems.sap_s4.wire import DELIVERIES, ORDER_ITEMS, plainly, to_day
 from sync.wire_frames import (
     Rows,
     Subject,
@@ -106,8 +106,13 @@ def _order_items(body: bytes) -> pl.DataFrame:
 
 def _parts(items: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame:
     """Per delivery and order: what its items are worth (`whole`), what of it is not billed (`open`), and whether all of it is."""
-    known = items.with_columns(item=_number_of("ReferenceSDDocumentItem")).join(
-        orders, left_on=("ReferenceSDDocument", "item"), right_on=("SalesOrder", "item"), how="left", maintain_order="left"
+    plain = {name: plainly(name) for name in ("RequestedQuantity", "NetAmount")}
+    known = items.with_columns(plainly("ActualDeliveryQuantity"), item=_number_of("ReferenceSDDocumentItem")).join(
+        orders.with_columns(**plain),
+        left_on=("ReferenceSDDocument", "item"),
+        right_on=("SalesOrder", "item"),
+        how="left",
+        maintain_order="left",
     )
     shipped, ordered = to_number("ActualDeliveryQuantity"), to_number("RequestedQuantity")
     comparable = (ordered > 0) & (

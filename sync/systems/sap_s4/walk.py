@@ -32,6 +32,8 @@ class Query:
     where: str | None = None
     start: str | None = None
     grows: bool = False
+    around: Order = ()
+    """Of the records of one place: the steps of the order that led to it."""
 
     def place(self, record: Record | None) -> Place | None:
         """Where a record stands; None where it can't say."""
@@ -40,7 +42,12 @@ class Query:
     def within(self, place: Place) -> Query:
         """The records of one place, in the order of what tells them apart."""
         where = f"({self.where}) and ({place.alone})" if self.where else place.alone
-        return replace(self, order=self.order[1:], where=where, start=None, grows=False)
+        return replace(self, order=self.order[1:], where=where, start=None, grows=False, around=(*self.around, self.order[0]))
+
+    @property
+    def key(self) -> Order:
+        """What tells a record from all others of its set, also from such as the query did not ask for."""
+        return (*self.around, *self.order)
 
 
 @dataclass(frozen=True, slots=True)

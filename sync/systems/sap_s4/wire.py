@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from urllib.parse import quote
 
 import polars as pl
 
+from db.money import parse_amount
 from sync.systems.sap_s4.odata import Protocol, text
 from sync.wire_frames import to_utc
 
@@ -166,6 +168,28 @@ def to_day(column: str, protocol: Protocol = "v2") -> pl.Expr:
     if protocol == "v4":
         return pl.col(column).str.to_date("%Y-%m-%d", strict=False)
     return to_moment(column).dt.date()
+
+
+@lru_cache(maxsize=256)
+def to_amount(column: str) -> pl.Expr:
+    """The text column as an exact numeric(19,4) amount; null where it isn't one. A decimal may be written with an exponent."""
+    return parse_amount(plainly(column))
+
+
+def plainly(column: str) -> pl.Expr:
+    """The text column with its decimals written without an exponent."""
+    return pl.col(column).map_batches(_without_exponents, return_dtype=pl.String, is_elementwise=True)
+
+
+_EXPONENT = r"^[+-]?\d{1,30}(\.\d{1,30})?[eE][+-]?\d{1,2}$"
+
+
+def _without_exponents(texts: pl.Series) -> pl.Series:
+    written = texts.str.contains(_EXPONENT).fill_null(value=False)
+    if not written.any():
+        return texts
+    pairs = zip(texts, written, strict=True)
+    return pl.Series(texts.name, [format(Decimal(text), "f") if found else text for text, found in pairs], dtype=pl.String)
 
 
 @lru_cache(maxsize=256)
