@@ -125,7 +125,8 @@ class Complete:
 
     What is held there and not in `present` is gone, as of `asked_at` (UTC), the moment before which it was asked. Where that is more than
     the share `gone_max` of what is held there, the word is not believed: a person has to look. A list of `among` is always believed.
-    `only`: it is about the records alone of which a column of ours holds one of these texts; `since`: and that changed then or later.
+    `only`: it is about the records alone of which a column of ours holds one of these texts; `since`: and that changed then or later;
+    `within`: and whose key has, before its first /, one of these: the lines of these invoices.
     """
 
     entity: str
@@ -137,6 +138,7 @@ class Complete:
     gone_max: float = 0.05
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     since: datetime | None = None
+    within: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,12 @@ def _held(conn: Writing, source: str, word: Complete) -> list[sa.Row[tuple[objec
     columns = [ENTITIES[word.entity].columns[name].name for name in word.only]
     bounds += "".join(f' and cast("{name}" as text) = any(:only_{name})' for name in columns)
     bounds += " and changed_at >= :since" if word.since is not None else ""
+    bounds += " and split_part(source_key, '/', 1) = any(:within)" if word.within is not None else ""
     table = ENTITIES[word.entity].fullname
     statement = f"select source_key, source_version, changed_at from {table} where source = :source and not is_deleted{bounds}"
     asked = {
         "source": source, "after": word.after, "upto": word.upto, "among": sorted(word.among or ()), "since": word.since,
+        "within": sorted(word.within or ()),
         **{f"only_{name}": list(texts) for name, texts in word.only.items()},
     }  # fmt: skip
     return list(conn.execute(sa.text(statement), {name: value for name, value in asked.items() if f":{name}" in statement}))

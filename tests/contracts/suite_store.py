@@ -41,6 +41,7 @@ class Store:
                 in_bounds = key in word.among if word.among is not None else (word.after or "") < key <= (word.upto or "\U0010ffff")
                 texts = {name: str(held.get(name)).lower() if isinstance(held.get(name), bool) else held.get(name) for name in word.only}
                 in_bounds = in_bounds and all(texts[name] in wanted for name, wanted in word.only.items())
+                in_bounds = in_bounds and (word.within is None or key.partition("/")[0] in word.within)
                 in_bounds = in_bounds and (word.since is None or held["changed_at"] >= word.since)
                 if entity == word.entity and in_bounds and key not in word.present and not held.get("is_deleted"):
                     self._promote((entity, key), {**held, "is_deleted": True})

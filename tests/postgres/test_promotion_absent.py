@@ -45,6 +45,13 @@ def test_what_a_range_lacks_is_gone_and_may_come_back(engine: sa.Engine, clock: 
     assert _live(engine) == ["A1", "A2", "B2"]
 
 
+def test_what_a_record_no_longer_holds_is_gone(engine: sa.Engine, clock: FixedClock) -> None:
+    """The lines of the records that are named, however few are left; those of others stay, also where a key begins alike."""
+    _take(engine, 1, [order(key, 3) for key in ("A/1", "A/2", "A0/1", "A", "B/1", "B/2", "C/1")])
+    _take(engine, 2, [order("A/1", 3)], _word({"A/1"}, within=frozenset({"A", "B"}), gone_max=1.0))
+    assert _live(engine) == ["A/1", "A0/1", "C/1"]
+
+
 def test_too_much_is_not_believed(engine: sa.Engine, clock: FixedClock) -> None:
     """A user who lost sight of most records deletes nothing: an exception says so, once."""
     _take(engine, 1, [order(f"K{n:03d}") for n in range(100)])

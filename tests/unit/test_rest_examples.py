@@ -112,7 +112,7 @@ def test_xero_invoices_and_the_payments_within() -> None:
     paid = _mapped("rest-xero.toml", "payments", body)
     [row] = paid.frames["payment_application"].to_dicts()
     assert (row["source_key"], row["amount"], row["currency"], row["clearing_date"]) == ("i1/p1", 115, "NZD", date(2026, 5, 8))
-    assert [(word.after, word.present) for word in paid.complete] == [("i1/", frozenset({"i1/p1"})), ("i2/", frozenset())]
+    assert [(word.within, word.present) for word in paid.complete] == [(frozenset({"i1", "i2"}), frozenset({"i1/p1"}))]
 
 
 def test_quickbooks_invoices() -> None:

@@ -210,12 +210,10 @@ def _of_parents(given: Read, stream: RestStream, lines: pl.DataFrame, zone: str 
         first = feed.key[0]
         keys = lines.select(pl.col(first).cast(pl.String).alias("parent"), _key(feed).alias("key")).drop_nulls("parent")
         unsure = keys.filter(pl.col("key").is_null())["parent"].unique().to_list()
-        held = {str(parent): frozenset(group["key"].to_list()) for (parent,), group in keys.group_by("parent")}
-        held |= {str(row[first]): frozenset() for row in barren if row[first] is not None}
-        for parent, present in held.items():
-            if parent not in unsure and "/" not in parent:
-                # "0" follows "/" in the order of bytes: between the two stand all keys that begin with the parent's
-                said.append(Complete(feed.entity, present, asked_at, after=f"{parent}/", upto=f"{parent}0", gone_max=1.0))
+        without = {text.strip() for row in barren if (text := row[first]) is not None and text.strip()}
+        parents = frozenset({*keys["parent"].to_list(), *without} - {*unsure})
+        present = frozenset(keys["key"].drop_nulls().to_list())
+        said.append(Complete(feed.entity, present, asked_at, gone_max=1.0, within=parents))
     return tuple(said)
 
 
