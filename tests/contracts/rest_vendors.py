@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sync.connections import Connection, Landscape, LegalEntity
@@ -92,3 +92,15 @@ def vendor(options: str, answer: Callable[[Asked], Reply], **how: Any) -> Iterat
         yield made
     finally:
         made.server.close()
+
+
+def invoices(count: int, *, every: timedelta = timedelta(minutes=1)) -> list[dict[str, Any]]:
+    """So many invoices of the form that INVOICE declares, the last one changed at NOW."""
+    start = NOW - every * count
+    return [
+        {
+            "id": f"i{n}", "number": f"A-{n}", "customer": "c1", "issued": "2026-05-01", "total": f"{n}.00", "currency": "USD", "status": "open",
+            "updated": f"{start + every * n:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for n in range(1, count + 1)
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sync.errors import PermanentError, TransientError
-from tests.contracts.rest_vendors import INVOICE, NOW, SECRETS, vendor
+from tests.contracts.rest_vendors import INVOICE, SECRETS, invoices, vendor
 from tests.contracts.suite_server import Asked, Reply, reply_json
 
 MINUTE = timedelta(minutes=1)
@@ -20,17 +20,6 @@ D = Decimal
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
         monkeypatch.setenv(f"VENDOR_{name.upper()}", f"its-{name}")
-
-
-def _invoices(count: int, *, every: timedelta = MINUTE) -> list[dict[str, Any]]:
-    start = NOW - every * count
-    return [
-        {
-            "id": f"i{n}", "number": f"A-{n}", "customer": "c1", "issued": "2026-05-01", "total": f"{n}.00", "currency": "USD", "status": "open",
-            "updated": f"{start + every * n:%Y-%m-%dT%H:%M:%SZ}",
-        }
-        for n in range(1, count + 1)
-    ]  # fmt: skip
 
 
 # --- other shapes of a list ----------------------------------------------------------------------------------------------------------
@@ -49,7 +38,7 @@ def test_woocommerce_counts_in_headers() -> None:
     """
         + INVOICE
     )
-    held = _invoices(4)
+    held = invoices(4)
 
     def answer(asked: Asked) -> Reply:
         page = int(asked.query["page"])
@@ -73,7 +62,7 @@ def test_a_page_past_the_end_may_be_no_page() -> None:
     empty_status = [404]
     paging = { style = "page", size = 2 }
     """ + INVOICE  # fmt: skip
-    held = _invoices(4)
+    held = invoices(4)
 
     def answer(asked: Asked) -> Reply:
         page = int(asked.path.removeprefix("/invoices/"))
@@ -248,7 +237,7 @@ def test_a_list_of_what_is_gone() -> None:
     entities = [{ entity = "invoice", key = "id" }]
     """
     )
-    held = _invoices(3)
+    held = invoices(3)
 
     def answer(asked: Asked) -> Reply:
         gone = [{"invoice": {"id": "i2"}}, {"invoice": {"id": "i9"}}]
@@ -291,7 +280,7 @@ def test_the_moment_is_asked_for_by_the_right_clock(column: str, stamp: str, inc
     path = "invoices"
     incremental = {{ param = "since", column = "updated"{told} }}
     """ + INVOICE.replace('updated = { type = "time" }', f"updated = {column}")  # fmt: skip
-    with vendor(options, lambda _: reply_json([{**_invoices(1)[0], "updated": stamp}])) as one:
+    with vendor(options, lambda _: reply_json([{**invoices(1)[0], "updated": stamp}])) as one:
         later = datetime(2026, 12, 1, tzinfo=UTC)
         one.pull(now=later)
         one.pull(now=later)
@@ -305,16 +294,16 @@ def test_days_in_many_forms_and_hours_that_are_none() -> None:
         "2026-05-01T22:30:00.1234567Z": date(2026, 5, 1), "/Date(1777593600000)/": date(2026, 5, 1),
     }  # fmt: skip
     options = '[[streams]]\nstream = "invoices"\npath = "invoices"\n' + INVOICE
-    with vendor(options, lambda _: reply_json([{**_invoices(1)[0], "id": text, "issued": text} for text in told])) as days:
+    with vendor(options, lambda _: reply_json([{**invoices(1)[0], "id": text, "issued": text} for text in told])) as days:
         days.pull()
         assert days.live("invoice", "issue_date") == dict(sorted(told.items()))
     berlin = options.replace('issued = { type = "date" }', 'issued = { type = "date", zone = "Europe/Berlin" }')
-    with vendor(berlin, lambda _: reply_json([{**_invoices(1)[0], "issued": "2026-05-01T22:30:00Z"}])) as local:
+    with vendor(berlin, lambda _: reply_json([{**invoices(1)[0], "issued": "2026-05-01T22:30:00Z"}])) as local:
         local.pull()
         assert local.live("invoice", "issue_date") == {"i1": date(2026, 5, 2)}
     naive = options.replace('updated = { type = "time" }', 'updated = { type = "time", zone = "Europe/Berlin" }')
     hours = ["2026-03-29T02:30:00", "2026-10-25T02:30:00", "0001-01-01T00:00:00+02:00", "2026-05-01T10:00:00"]
-    with vendor(naive, lambda _: reply_json([{**_invoices(1)[0], "id": text, "updated": text} for text in hours])) as clock:
+    with vendor(naive, lambda _: reply_json([{**invoices(1)[0], "id": text, "updated": text} for text in hours])) as clock:
         with pytest.raises(AssertionError):
             clock.pull()
         assert [reject["cause"] for reject in clock.store.rejects] == ["bad_time"] * 3

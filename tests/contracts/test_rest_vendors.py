@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sync.errors import PermanentError, TransientError
-from tests.contracts.rest_vendors import INVOICE, NOW, SECRETS, vendor
+from tests.contracts.rest_vendors import INVOICE, NOW, SECRETS, invoices, vendor
 from tests.contracts.suite_server import Asked, Reply, reply_json
 
 MINUTE = timedelta(minutes=1)
@@ -23,17 +23,6 @@ D = Decimal
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
         monkeypatch.setenv(f"VENDOR_{name.upper()}", f"its-{name}")
-
-
-def _invoices(count: int, *, every: timedelta = MINUTE) -> list[dict[str, Any]]:
-    start = NOW - every * count
-    return [
-        {
-            "id": f"i{n}", "number": f"A-{n}", "customer": "c1", "issued": "2026-05-01", "total": f"{n}.00", "currency": "USD", "status": "open",
-            "updated": f"{start + every * n:%Y-%m-%dT%H:%M:%SZ}",
-        }
-        for n in range(1, count + 1)
-    ]  # fmt: skip
 
 
 # --- the moment and the page in the words of a query ------------------------------------------------------------------------------
@@ -286,7 +275,7 @@ def test_hubspot_search_beyond_its_most() -> None:
     """
         + INVOICE
     )
-    held = _invoices(11)
+    held = invoices(11)
 
     def answer(asked: Asked) -> Reply:
         body = asked.json()
@@ -380,7 +369,7 @@ def test_zuora_query_more() -> None:
     """
         + INVOICE
     )
-    held = _invoices(5)
+    held = invoices(5)
 
     def answer(asked: Asked) -> Reply:
         if asked.path == "/oauth/token":
@@ -561,7 +550,7 @@ def test_an_interrupted_window_is_read_again() -> None:
     paging = { style = "page", size = 1, short_ends = true }
     incremental = { param = "from", until_param = "to", column = "updated", initial = "2026-03-01", window_days = 40, look_back_minutes = 0 }
     """ + INVOICE  # fmt: skip
-    held = _invoices(4, every=timedelta(days=15))
+    held = invoices(4, every=timedelta(days=15))
 
     def answer(asked: Asked) -> Reply:
         found = [one for one in held if asked.query["from"] <= one["updated"] < asked.query["to"]]
