@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sync.statements.lines import LONGEST
@@ -70,27 +70,31 @@ def _pieces(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     """(number of its line, text) of each physical record: a line, or one of several in a line that slashes part, or that are all as long as
     the file's header says.
     """
-    length = 0
+    length: int | None = None
     rest = ""
     number = 0
     for number, line in enumerate(lines, start=1):
+        if length is None and line.strip():
+            length = _length(line)
+        if not (length or rest) and len(line) < LONGEST:
+            for piece in _parted(line):
+                yield number, piece
+            continue
         text, rest = rest + line, ""
-        length = length or _length(text)
         cut = [text[at : at + length] for at in range(0, len(text), length)] if length else [text]
         if len(line) >= LONGEST:  # the line goes on
-            *cut, last = cut if length else _NEXT.split(text)
-            rest = last
+            *cut, rest = cut if length else _NEXT.split(text)
             if len(rest) > LONGEST:
                 refuse("file_unreadable", f"line {number} is no BAI2 record", line=number, text=rest[:80])
-        for each in cut:
-            yield from ((number, piece) for piece in _parted(each))
+        yield from ((number, piece) for each in cut for piece in _parted(each))
     yield from ((number, piece) for piece in _parted(rest))
 
 
-def _parted(text: str) -> Iterator[str]:
+def _parted(text: str) -> Sequence[str]:
     plain = text.strip().lstrip("\ufeff").strip("\x00\x1a \t")
-    if plain:
-        yield from _NEXT.split(plain) if "/" in plain[:-1] else (plain,)
+    if not plain:
+        return ()
+    return _NEXT.split(plain) if "/" in plain[:-1] else (plain,)
 
 
 def _length(text: str) -> int:

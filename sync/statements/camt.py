@@ -10,7 +10,7 @@ from typing import Any
 from lxml import etree
 
 from sync.errors import DataError
-from sync.statements.camt_parts import balance, contradicted, detail, entry, local, party_account, summary, text
+from sync.statements.camt_parts import Contradicted, balance, detail, entry, local, party_account, summary, text
 from sync.statements.model import Detail, Kind, Sink, Statement, refuse
 from sync.statements.reckoning import currency_of
 
@@ -149,10 +149,11 @@ class _Reader:
         self._head(self._owner, element)
         if self._entries < _SAMPLE:
             self._statement.elements.update(_names(element))
-        doubled = contradicted(element)
-        if doubled is not None:
-            refuse("bad_value", f"entry {self._entries + 1} says its {doubled} twice, and not the same", self._statement, element=doubled)
-        self._sink.entry(entry(element, self._details, currency_of(self._statement)))
+        try:
+            self._sink.entry(entry(element, self._details, currency_of(self._statement)))
+        except Contradicted as error:
+            words = f"entry {self._entries + 1} says its {error} twice, and not alike"
+            refuse("bad_value", words, self._statement, element=str(error))
         self._details = []
         self._entries += 1
         element.clear()

@@ -95,17 +95,14 @@ def summary(element: Any) -> list[Declared]:
     ]
 
 
-def contradicted(element: Any) -> str | None:
-    """The name of what an `Ntry` says twice, with another text each time, although it can be only one; None where all is well."""
-    names = [local(each.tag) for each in element]
-    if len(set(names)) == len(names):
-        return None
-    texts: dict[str, str] = {}
-    for name, each in zip(names, element, strict=True):
-        said = "".join(each.itertext()).strip() if name in _ONCE else ""
-        if texts.setdefault(name, said) != said:
-            return name
-    return None
+class Contradicted(Exception):  # noqa: N818  (what it says of the entry, not of a program)
+    """An entry says something twice, and not alike, that can be only one; the name of it."""
+
+
+def _hold_alike(element: Any, name: str) -> None:
+    """Raises Contradicted where the children of this name differ."""
+    if len({"".join(each.itertext()).strip() for each in element if local(each.tag) == name}) > 1:
+        raise Contradicted(name)
 
 
 def _sum(element: Any) -> str | None:
@@ -114,11 +111,15 @@ def _sum(element: Any) -> str | None:
 
 
 def entry(element: Any, details: Sequence[Detail], account_currency: str | None = None) -> Entry:
-    """One `Ntry`, whose `TxDtls` were read before. Charges stand in elements of their own and are never its amount."""
+    """One `Ntry`, whose `TxDtls` were read before. Charges stand in elements of their own and are never its amount. Raises Contradicted."""
     found = Entry("", "", "", "", None, None, None, None, details=details)
     worth: list[tuple[str, str]] = []
+    seen: set[str] = set()
     for each in element:
         name = local(each.tag)
+        if name in seen and name in _ONCE:
+            _hold_alike(element, name)
+        seen.add(name)
         if name == "Amt":
             found.amount, found.currency = number(each) or "", each.get("Ccy") or ""
         elif name == "CdtDbtInd":
