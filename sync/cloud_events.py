@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from sync.strict_json import loads
+from sync.wire_salvage import elements
 
 ORIGIN_MAX = 400
 REQUIRED = ("id", "source", "specversion", "type")
@@ -32,29 +33,38 @@ class Event:
         return f"{self.source}|{self.id}"
 
 
-def events(headers: Mapping[str, str], body: bytes) -> Sequence[Event]:
-    """The events of a request; `headers` have lower-case names. What is no event among several is passed over, so that its neighbours count.
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A part of a batch that is no event: its bytes, and why."""
 
-    Raises ValueError when there is none.
+    part: bytes
+    why: str
+
+
+def events(headers: Mapping[str, str], body: bytes) -> tuple[Sequence[Event], Sequence[Odd]]:
+    """The events of a request, and what is none among them, so that its neighbours count; `headers` have lower-case names.
+
+    Raises ValueError when there is no event at all.
     """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if "ce-id" in headers or "ce-type" in headers:
         attributes = {name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")}
-        return [_event({**attributes, "data": loads(body) if body and ("json" in kind or not kind) else {}})]
-    document = loads(body)
-    found = document if isinstance(document, list) else [document]
-    if not found and kind != "application/cloudevents-batch+json":
+        return [_event({**attributes, "data": loads(body) if body and ("json" in kind or not kind) else {}})], ()
+    parts = elements(body)
+    if parts is None:
+        return [_event(loads(body))], ()
+    if not parts and kind != "application/cloudevents-batch+json":
         raise ValueError("there is no event in the body")
     sound: list[Event] = []
-    wrong: ValueError | None = None
-    for one in found:
+    odd: list[Odd] = []
+    for part in parts:
         try:
-            sound.append(_event(one))
+            sound.append(_event(loads(part)))
         except ValueError as error:
-            wrong = error
-    if wrong is not None and not sound:
-        raise wrong
-    return sound
+            odd.append(Odd(part, str(error)))
+    if odd and not sound:
+        raise ValueError(odd[0].why)
+    return sound, odd
 
 
 def _event(document: Any) -> Event:

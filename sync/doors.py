@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from sync.connections import Connection
+from sync.connections import ConfigError, Connection
 from sync.signatures import Scheme, check
 from sync.strict_json import loads
 
@@ -30,10 +30,19 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One event as its sender counts them: `event_id` is unique within the connection for ever; a body may hold many."""
+    """One event as its sender counts them: `event_id` is unique within the connection for ever; a body may hold many.
+
+    `fault`: why it can't be read, in words; it is then kept for a person to look at, and whatever has changed is asked for.
+    """
 
     event_id: str
     hints: tuple[Hint, ...] = (Hint(),)
+    fault: str | None = None
+
+
+def unreadable(part: bytes, fault: str) -> Notice:
+    """The notice of a body, or of a part of one, that is no event: known by its bytes."""
+    return Notice(digest_id(part), fault=fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,9 @@ class Door(Protocol):
         ...
 
     def notices(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
-        """The events in the body, own echoes left out. Raises ValueError, in words, when the body is none of this system's."""
+        """The events in the body, own echoes left out, those that can't be read with their fault. Raises ValueError, in words, when the
+        body as a whole is none of this system's.
+        """
         ...
 
     def reply(self) -> Reply:
@@ -94,8 +105,12 @@ class SignedDoor:
 
     @classmethod
     def of(cls, connection: Connection) -> SignedDoor:
-        """The door that the connection's option `webhook` declares, or our own scheme."""
-        declared: Mapping[str, Any] = connection.options.get("webhook", {})
+        """The door that the connection's option `webhook` declares, or our own scheme; ConfigError when it declares none that there is."""
+        declared: Any = connection.options.get("webhook", {})
+        if not isinstance(declared, Mapping) or not all(_fits(name, value) for name, value in declared.items()):
+            raise ConfigError(
+                f'connection {connection.name}: webhook has header = "...", timestamped = true or false, event_id_header = "...", and no more'
+            )
         return cls(Scheme(**declared))
 
     def check(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], *, now: datetime) -> None:
@@ -111,6 +126,14 @@ class SignedDoor:
         return Reply()
 
 
+def _fits(name: str, value: Any) -> bool:
+    return (
+        isinstance(value, bool)
+        if name == "timestamped"
+        else name in ("header", "event_id_header") and isinstance(value, str) and value != ""
+    )
+
+
 def event_id(scheme: Scheme, headers: Mapping[str, str], body: bytes) -> str:
     """The sender's own id of the event (header, or CloudEvents `source` and `id`), else the digest of the body."""
     if scheme.event_id_header and (given := headers.get(scheme.event_id_header.lower())):
@@ -119,8 +142,10 @@ def event_id(scheme: Scheme, headers: Mapping[str, str], body: bytes) -> str:
         document = loads(body)
     except ValueError:
         document = None
-    if isinstance(document, Mapping) and document.get("id") and document.get("specversion"):
-        return f"{document.get('source', '')}|{document['id']}"
+    if isinstance(document, Mapping) and document.get("specversion"):
+        source, own = document.get("source", ""), document.get("id")
+        if isinstance(source, str) and isinstance(own, str | int) and own:
+            return f"{source}|{own}"
     return digest_id(body)
 
 
@@ -137,7 +162,7 @@ def storable(notice: Notice) -> Notice:
         begin = "".join(letter for letter in given[: ID_MAX - 72] if _clean(letter))
         given = f"{begin}#{digest}"
     hints = tuple(replace(hint, keys=tuple(key for key in hint.keys if _clean(key))) for hint in notice.hints)
-    return Notice(given, hints)
+    return replace(notice, event_id=given, hints=hints)
 
 
 def _clean(text: str) -> bool:

@@ -25,44 +25,34 @@ class Open:
     whole: bool
 
 
-def note(conn: Writing, connection: Connection, hints: Iterable[Hint], *, webhook_id: int, now: datetime) -> list[str]:
-    """Writes down what is to be read again; returns the streams that are due because of it, paused ones left out.
+def note(conn: Writing, connection: Connection, noted: Iterable[tuple[int, Iterable[Hint]]], *, now: datetime) -> set[str]:
+    """Writes down what is to be read again, as (row of the inbox, its hints); returns the streams that are due because of it, paused ones
+    left out.
 
     Hints without keys leave no row: the next pull finds what changed anyway. A stream that is not registered is passed over.
     """
     known = {
         str(row.stream): bool(row.is_paused)
-        for row in conn.execute(
-            sa.text("select stream, is_paused from process.stream where connection = :name order by stream"), {"name": connection.name}
-        )
+        for row in conn.execute(sa.text("select stream, is_paused from process.stream where connection = :name"), {"name": connection.name})
     }
-    due: dict[str, None] = {}
-    for hint in hints:
-        for stream in [hint.stream] if hint.stream is not None else list(known):
-            if stream not in known:
-                continue
-            due[stream] = None
-            if hint.keys or hint.whole:
-                _keep(conn, connection, stream, hint, webhook_id, now)
-    return [stream for stream in due if not known[stream]]
-
-
-def _keep(conn: Writing, connection: Connection, stream: str, hint: Hint, webhook_id: int, now: datetime) -> None:
-    conn.execute(
-        sa.text(
-            "insert into process.hint (connection, stream, region, keys, whole, webhook_id, noted_at)"
-            " values (:connection, :stream, :region, :keys, :whole, :webhook, :now)"
-        ),
-        {
-            "connection": connection.name,
-            "stream": stream,
-            "region": connection.region,
-            "keys": list(dict.fromkeys(hint.keys)),
-            "whole": hint.whole,
-            "webhook": webhook_id,
-            "now": now,
-        },
-    )
+    due: set[str] = set()
+    rows: list[dict[str, object]] = []
+    for webhook_id, hints in noted:
+        for hint in hints:
+            for stream in known if hint.stream is None else known.keys() & {hint.stream}:
+                due.add(stream)
+                if hint.keys or hint.whole:
+                    rows.append({"stream": stream, "keys": list(dict.fromkeys(hint.keys)), "whole": hint.whole, "webhook": webhook_id})
+    if rows:
+        fixed = {"connection": connection.name, "region": connection.region, "now": now}
+        conn.execute(
+            sa.text(
+                "insert into process.hint (connection, stream, region, keys, whole, webhook_id, noted_at)"
+                " values (:connection, :stream, :region, :keys, :whole, :webhook, :now)"
+            ),
+            [row | fixed for row in rows],
+        )
+    return {stream for stream in due if not known[stream]}
 
 
 def open_hints(conn: Reading, connection: str, stream: str) -> Open:

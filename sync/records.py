@@ -45,15 +45,16 @@ def _plain(page: Page) -> bytes:
 def _charset(page: Page) -> str:
     given = page.headers.get("encoding") or page.content_type.partition("charset=")[2].strip()
     try:
+        b"x".decode(given or "utf-8", "replace")  # some codecs are none of texts
         return codecs.lookup(given).name if given else "utf-8"
-    except LookupError:
+    except (LookupError, ValueError):
         return "utf-8"
 
 
 def _from_json(text: str, ordinal: int, way: str | None) -> str | None:
     try:
         document = json.loads(text, parse_float=str, parse_int=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     records = _records(document) if way is None else list(_at_end(document, json.loads(way)))
     if records is None or ordinal >= len(records):

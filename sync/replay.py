@@ -20,7 +20,7 @@ from db.bulk import Contended
 from db.clock import Clock
 from db.engine import Database, Writing, reading, writing
 from db.schema import canonical
-from sync import delivery, effects, process_region, reprocessing
+from sync import delivery, effects, process_region, reprocessing, unreadable_events
 from sync.canonical.contracts import CONTRACTS
 from sync.connections import ConfigError, Connection, Landscape
 from sync.errors import SourceError
@@ -256,6 +256,9 @@ class Replay:
     def _stream(self, item: Item) -> Result:
         if item.stream is None:
             return Result(item.id, "skipped", "it names no stream")
+        if item.stream == unreadable_events.STREAM:
+            still = unreadable_events.ask_all(self.database, item.connection, self._pull)
+            return Result(item.id, "failed" if still else "resolved", still or "every stream of its connection was read")
         with writing(self.database.engine) as conn:
             conn.execute(
                 sa.text("update process.stream set next_attempt_at = null, breaker_open_until = null, is_paused = false"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any
 
 
@@ -21,6 +21,8 @@ def loads(body: bytes | str) -> Any:
         return json.loads(body, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=no_twins)
     except NotStrict:
         raise
+    except DecimalException:
+        raise NotStrict("a number's exponent is beyond what can be counted with") from None
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise NotStrict(f"no JSON: {error}" if isinstance(error, json.JSONDecodeError) else "no JSON in UTF-8") from None
 

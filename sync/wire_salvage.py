@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any
 
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -22,9 +22,19 @@ def salvage(body: bytes, path: tuple[str, ...]) -> tuple[list[bytes], dict[str, 
         places = _elements(text, members[path[-1]][0])
         records = [text[start:end].encode() for start, end in places]
         beside = {k: json.loads(text[s:e], parse_float=Decimal) for k, (s, e) in members.items() if k != path[-1]}
-    except (ValueError, KeyError, StopIteration, IndexError, RecursionError):
+    except (ValueError, KeyError, StopIteration, IndexError, RecursionError, DecimalException):
         return None
     return records, beside
+
+
+def elements(body: bytes) -> list[bytes] | None:
+    """The elements of the array that `body` is, each in its own bytes, also where one holds a NaN; None when it is no such array."""
+    try:
+        text = body.decode("utf-8")
+        places = _elements(text, _after_blank(text, 0))
+        return [text[start:end].encode() for start, end in places]
+    except (ValueError, IndexError, RecursionError):
+        return None
 
 
 def _after_blank(text: str, at: int) -> int:

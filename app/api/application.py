@@ -18,6 +18,7 @@ def create(office: Office) -> FastAPI:
         title="Tidegate",
         version="1",
         summary="Where the money is: stable lookups by business number, webhooks in, health and metrics.",
+        redirect_slashes=False,  # a sender follows no redirect, and its address would be made of what it says its host is
         openapi_tags=[
             {"name": "lookups", "description": "Read with a bearer token of the right scope; rows of other regions do not exist for it."},
             {"name": "webhooks", "description": "Signed hints from other systems."},
@@ -30,7 +31,7 @@ def create(office: Office) -> FastAPI:
 
     @application.exception_handler(Exception)
     async def _calm(request: Request, error: Exception) -> JSONResponse:
-        _LOG.error("api request failed", path=request.url.path, error=repr(error))
+        _LOG.error("api request failed", path=request.scope["path"], error=repr(error))
         return JSONResponse(status_code=500, content={"detail": "Tidegate could not answer this; the cause is in its log."})
 
     return application

@@ -47,6 +47,8 @@ CAUSES: dict[str, Cause] = {
         Cause("file_missing", "A file is missing", "Ask the sender for it; it closes by itself when the file comes.", "critical"),
         Cause("balance_mismatch", "The statement does not balance", "Ask the bank for a complete statement.", "critical"),
         Cause("balance_chain", "The opening balance does not follow the last closing balance", "Look for a missing statement.", "high"),
+        Cause("event_unreadable", "A webhook of a known sender can't be read",
+              "Nothing is lost: its streams were asked for what changed. Look at its bytes, correct the sender, then replay.", "medium"),
         Cause("source_auth", "The system refuses our credentials", "Renew the credentials and test the connection.", "critical"),
         Cause("source_identity", "The server is not the one we know",
               "Ask its administrator, on another way, whether its key was changed; only then enter the new one and resume.", "critical"),

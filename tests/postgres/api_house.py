@@ -31,20 +31,6 @@ name = "crm"
 system = "salesforce"
 region = "EMEA"
 options = { base_url = "http://127.0.0.1:9" }
-secrets = { webhook_secret = "env:API_HOUSE_SECRET", webhook_secret_previous = "env:API_HOUSE_OLD_SECRET" }
-
-[[connection]]
-name = "org"
-system = "salesforce"
-region = "EMEA"
-options = { base_url = "http://127.0.0.1:9", organization_id = "00D5g000004abcd" }
-secrets = { webhook_secret = "env:API_HOUSE_SECRET" }
-
-[[connection]]
-name = "silent"
-system = "salesforce"
-region = "NA"
-options = { base_url = "http://127.0.0.1:9" }
 """
 
 

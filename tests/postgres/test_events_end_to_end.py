@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +13,8 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-import uvicorn
 
 import sandbox
-from app.api.application import create
 from app.office import Office
 from db.engine import reading, writing
 from db.settings import Settings
@@ -28,6 +23,7 @@ from sandbox.modern_treasury.objects import ACCOUNT_ID
 from sandbox.world.reference import LEGAL_ENTITIES, S4_HOSTS
 from sync import landing, ports, queue, streams, tasks
 from sync.systems.registry import system
+from tests.postgres.doors_house import serving
 from tests.postgres.sandbox_house import SandboxHouse, furnish
 
 OPENED = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
@@ -98,30 +94,13 @@ class Wire:
         asyncio.run(run())
 
 
-@contextmanager
-def serving(house: SandboxHouse, home: Path) -> Iterator[str]:
-    """The API on a port of its own, over the house's database; gives its address."""
-    office = Office(Settings(home, house.database.url, home / "none.toml"), house.database, house.landscape, house.clock)
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create(office), log_config=None, access_log=False, lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        with suppress(OSError):
-            listening.close()
-
-
 @pytest.fixture
 def wire(engine: sa.Engine, tmp_path: Path) -> Iterator[Wire]:
     with sandbox.running(tmp_path / "world", customers=6, history_days=20, start_at=OPENED) as box:
         house = furnish(engine, box)
         shop = tasks.Shop(house.database, house.landscape, house.clock)
-        with serving(house, tmp_path) as url:
+        office = Office(Settings(tmp_path, house.database.url, tmp_path / "none.toml"), house.database, house.landscape, house.clock)
+        with serving(office) as url:
             yield Wire(box, house, shop, url)
         shop.close()
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app.live.evidence import original
 from db.clock import FixedClock
 from db.engine import Scope, reading, writing
-from sync import handlers, replay_preview
+from sync import handlers, replay_preview, unreadable_events
 from sync.commands import AnyCommand, EditAndReplay, ReplayExceptions
 from sync.connections import Landscape
 from sync.exception_filter import ExceptionFilter
@@ -97,6 +97,28 @@ def test_a_record_lands_once_its_customer_is_known(house: House) -> None:
     assert (house.states(), invoices(house)) == ({"I1": "resolved"}, ["I1", "I2"])
     (row,) = house.rows("select resolution from process.exception")
     assert row.resolution == "replayed by olga: landed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "state", "words"), [(False, "resolved", "every stream of its connection was read"), (True, "acknowledged", None)]
+)
+def test_an_event_that_can_not_be_read_is_done_with_once_its_connection_was_asked(
+    house: House, *, broken: bool, state: str, words: str | None
+) -> None:
+    """Replay reads every stream of the connection, so that what the event was about is here; where one can't be read, it stays open."""
+    with writing(house.engine) as conn:
+        unreadable_events.refuse(conn, connection(), "it is no event", now=house.clock.now())
+    house.serve("customers", customer("C7"))
+    if broken:
+        house.source.before_page = _down
+    assert house.replay()["failed"] == int(broken)
+    (row,) = house.rows("select state, resolution from process.exception where cause = 'event_unreadable'")
+    assert (row.state, row.resolution) == (state, words and f"replayed by olga: {words}")
+    assert house.rows("select count(*) from canonical.customer where source_key = 'C7'")[0][0] == int(not broken)
+
+
+def _down(_stream: str, _number: int) -> None:
+    raise ConnectionError("down")
 
 
 def test_a_record_that_fails_again_stays_with_one_more_attempt(house: House) -> None:

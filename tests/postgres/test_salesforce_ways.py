@@ -107,7 +107,7 @@ def _shop(engine: sa.Engine, box: Running, org: Connection) -> tasks.Shop:
 
 def _note(engine: sa.Engine, box: Running, org: Connection, *noted: Hint) -> None:
     with writing(engine) as conn:
-        hints.note(conn, org, noted, webhook_id=1, now=box.world.now)
+        hints.note(conn, org, [(1, noted)], now=box.world.now)
 
 
 def _amounts(engine: sa.Engine) -> dict[str, Any]:

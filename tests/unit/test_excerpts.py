@@ -37,3 +37,9 @@ def test_a_record_is_found_by_the_way_to_it() -> None:
     assert '"id": "2"' in shown(body, 1, "application/json", records_way='["invoices", "[*]"]')
     assert '"n": "c"' in shown(body, 2, "text/plain", records_way='["invoices", "[*]", "lines", "[*]"]')
     assert '"k": "9"' in shown(body, 0, "application/json", records_way='["by", "*"]')
+
+
+def test_what_nobody_can_read_is_shown_as_it_came() -> None:
+    """Nested beyond measure, and in a character set that is none."""
+    assert shown(b"[" * 100_000, 0, "application/json").startswith("[[[")
+    assert shown(b"<x/>", 0, "text/xml; charset=hex") == "<x/>"

@@ -42,7 +42,7 @@ class ModernTreasuryDoor:
         if not isinstance(said, Mapping):
             raise ValueError("the body is no event: expected an object with event and data")  # noqa: TRY004  (the door's word for it)
         data = said.get("data")
-        event_id = (headers.get("x-webhook-id") or "").strip() or str(said.get("id") or "") or digest_id(body)
+        event_id = (headers.get("x-webhook-id") or "").strip() or _text(said.get("id")) or digest_id(body)
         return (Notice(event_id, _hints(headers, data if isinstance(data, Mapping) else {})),)
 
     def reply(self) -> Reply:
@@ -51,9 +51,13 @@ class ModernTreasuryDoor:
 
 
 def _hints(headers: Mapping[str, str], data: Mapping[str, Any]) -> tuple[Hint, ...]:
-    kind = str(data.get("object") or headers.get("x-topic") or "").strip().lower()
+    kind = (_text(data.get("object")) or headers.get("x-topic", "")).strip().lower()
     stream, member = STREAM_OF.get(kind, (None, ""))
     if stream is None:
         return ()
     key = data.get(member)
     return (Hint(stream, (key,) if isinstance(key, str) and key else ()),)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

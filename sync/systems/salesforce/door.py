@@ -5,18 +5,17 @@ Nothing in a body is believed: it names records to read again. A door is made fo
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from sync.connections import Connection
-from sync.doors import Hint, Notice, Reply, SignedDoor
-from sync.signatures import SignatureRefused
-from sync.strict_json import NotStrict, loads
+from sync.doors import Hint, Notice, Reply, SignedDoor, unreadable
+from sync.signatures import SignatureRefused, among, sent
+from sync.strict_json import loads
 from sync.systems.salesforce import capture, outbound
 from sync.systems.salesforce.wire import full_id
+from sync.wire_salvage import elements
 
 SECRET_HEADER = "x-tidegate-secret"  # noqa: S105 - the header's name
 SECRET_PARAMETER = "secret"  # noqa: S105 - the parameter's name
@@ -43,30 +42,27 @@ class SalesforceDoor:
         if self._organization is None:
             raise SignatureRefused("an outbound message came, but the connection names no organization_id")
         try:
-            message = outbound.read(body)
+            organization = outbound.organization(body)
         except ValueError as error:
             raise SignatureRefused(f"no outbound message: {error}") from None
-        if not hmac.compare_digest(message.organization.encode(), self._organization.encode()):
+        if not among([organization.encode()], [self._organization.encode()]):
             raise SignatureRefused("the outbound message is another organization's")
         if self._secret_demanded:
             _check_secret(headers, secrets)
 
     def notices(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
-        """One notice for each notification or changed record; echoes of our own writes are none. Raises ValueError."""
+        """One notice for each notification or changed record, and for each that can't be read; echoes of our own writes are none.
+
+        Raises ValueError when a message holds no notification at all.
+        """
         self._soap = outbound.is_soap(headers.get("content-type", ""), body)
         if self._soap:
             return [
-                Notice(f"om:{each.id}", self._hints(each.object, each.record, known=each.record is not None))
-                for each in outbound.read(body).notifications
+                Notice(f"om:{each.id}", self._hints(each.object, each.record, known=each.record is not None), each.fault)
+                for each in outbound.notifications(body)
             ]
-        try:
-            document: Any = loads(body)
-        except NotStrict:
-            return self._signed.notices(headers, body)
-        changes = capture.changes_of(document, self._client_name)
-        if changes is None:
-            return self._signed.notices(headers, body)
-        return [Notice(each.key, self._hints(each.object, each.record, known=True)) for each in changes]
+        found = self._changes(body)
+        return self._signed.notices(headers, body) if found is None else found
 
     def reply(self) -> Reply:
         """The acknowledgement that Salesforce waits for, or our own receipt."""
@@ -87,6 +83,20 @@ class SalesforceDoor:
             return (Hint(stream, (record,)),)
         return (Hint(stream, whole=known),)
 
+    def _changes(self, body: bytes) -> Sequence[Notice] | None:
+        """The notices of a body of change events, each part of a list by itself; None when it holds no change event."""
+        parts, any_event = elements(body), False
+        notices: list[Notice] = []
+        for part in [body] if parts is None else parts:
+            try:
+                changes = capture.changes_of(loads(part), self._client_name)
+            except ValueError as error:
+                notices.append(unreadable(part, str(error)))
+                continue
+            any_event = any_event or changes is not None
+            notices += [Notice(each.key, self._hints(each.object, each.record, known=True), each.fault) for each in changes or ()]
+        return notices if any_event else None
+
     def _check_json(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> None:
         if self._signed.scheme.header.lower() in headers:
             self._signed.check(headers, body, secrets, now=now)
@@ -99,13 +109,13 @@ def _check_secret(headers: Mapping[str, str], secrets: Sequence[str]) -> None:
     if not secrets:
         raise SignatureRefused("no webhook secret is configured for this connection")
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    query = parse_qsl(headers.get(":path", "").partition("?")[2])
     given = [
-        headers.get(SECRET_HEADER, ""),
-        bearer.strip() if scheme.lower() == "bearer" else "",
-        *(value for name, value in parse_qsl(urlsplit(headers.get(":path", "")).query) if name == SECRET_PARAMETER),
+        sent(headers.get(SECRET_HEADER, "")),
+        sent(bearer.strip() if scheme.lower() == "bearer" else ""),
+        *(value.encode("utf-8", "replace") for name, value in query if name == SECRET_PARAMETER),
     ]
-    matches = [hmac.compare_digest(one.encode("utf-8", "surrogateescape"), secret.encode()) for one in given if one for secret in secrets]
-    if not any(matches):
+    if not among(given, [secret.encode() for secret in secrets]):
         raise SignatureRefused("the request carries neither a signature nor the shared secret")
 
 

@@ -21,24 +21,20 @@ ACK = (
 _OUT = "{http://soap.sforce.com/2005/09/outbound}"
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
-_SESSION = re.compile(rb"(<(?:[A-Za-z_][\w.-]*:)?SessionId\b[^>]*>)[^<]*(</)")
+_SESSION = re.compile(rb"(<(?:[A-Za-z_][\w.-]*:)?SessionId\b[^<>]*>)[^<]*(</)")
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One record that changed: the notification's own id, the object's API name (empty: it names none), and the record's 18-character id."""
+    """One record that changed: the notification's own id, the object's API name (empty: it names none), and the record's 18-character id.
+
+    `fault`: what it lacks, in words.
+    """
 
     id: str
     object: str
     record: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message: the org that says it is, and its notifications."""
-
-    organization: str
-    notifications: Sequence[Notification]
+    fault: str | None = None
 
 
 def is_soap(headers_type: str, body: bytes) -> bool:
@@ -46,25 +42,39 @@ def is_soap(headers_type: str, body: bytes) -> bool:
     return "xml" in headers_type or body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 
 
-def read(body: bytes) -> Message:
-    """The message in a SOAP body. Raises ValueError, in words, when it is none."""
-    notifications = _notifications(body)
-    organization = full_id(_text(notifications, "OrganizationId"))
-    if organization is None:
+def organization(body: bytes) -> str:
+    """The 18-character id of the org that a SOAP body says it is from. Raises ValueError, in words, when it is no message of any."""
+    found = full_id(_text(_notifications(body), "OrganizationId"))
+    if found is None:
         raise ValueError("the message names no OrganizationId")
-    found = []
-    for element in notifications.findall(f"{_OUT}Notification"):
-        own, record = _text(element, "Id"), element.find(f"{_OUT}sObject")
-        if own is None:  # told apart by what it says, so that its neighbours count all the same
-            own = "sha256:" + hashlib.sha256(ElementTree.tostring(element)).hexdigest()
-        kind = (record.get(_TYPE) or "").rpartition(":")[2] if record is not None else ""
-        ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"] if record is not None else []
-        found.append(Notification(own, kind, full_id((ids[0] or "").strip()) if ids else None))
+    return found
+
+
+def notifications(body: bytes) -> Sequence[Notification]:
+    """What a SOAP body tells of, at least one. Raises ValueError, in words, when it is no message or an empty one."""
+    found = [_notification(element) for element in _notifications(body).findall(f"{_OUT}Notification")]
     if not found:
         raise ValueError("the message holds no Notification")
-    if all(not each.object or each.id.startswith("sha256:") for each in found):
-        raise ValueError("no Notification has an Id and an sObject")
-    return Message(organization, found)
+    return found
+
+
+def _notification(element: Element) -> Notification:
+    own, record = _text(element, "Id"), element.find(f"{_OUT}sObject")
+    kind = (record.get(_TYPE) or "").rpartition(":")[2] if record is not None else ""
+    ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"] if record is not None else []
+    key = full_id((ids[0] or "").strip()) if ids else None
+    lacks = [name for name, there in (("Id", own), ("object's type", kind), ("record's Id", key)) if not there]
+    # Without an id it is told apart by what it says, so that its neighbours count all the same.
+    fault = f"a Notification lacks its {' and its '.join(lacks)}" if lacks else None
+    return Notification(own or _digest(element), kind, key, fault)
+
+
+def _digest(element: Element) -> str:
+    """Of everything in an element, however deep."""
+    digest = hashlib.sha256()
+    for each in element.iter():
+        digest.update("\x00".join((each.tag, *each.keys(), *each.attrib.values(), each.text or "", each.tail or "")).encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def without_session(body: bytes) -> bytes:

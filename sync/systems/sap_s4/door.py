@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from datetime import datetime
 
 from sync.cloud_events import Event, consent, events
 from sync.connections import ConfigError, Connection
-from sync.doors import Hint, Notice, Reply, SignedDoor
-from sync.signatures import SignatureRefused
+from sync.doors import Hint, Notice, Reply, SignedDoor, unreadable
+from sync.signatures import SignatureRefused, among, sent
 
 _TYPE = re.compile(r"(?:^|[./])(?P<object>[a-z]+)[./]v\d+[./]\w+[./]\w+", re.IGNORECASE)
 STREAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -53,22 +52,20 @@ class EventDoor:
             return
         if not secrets:
             raise SignatureRefused("no webhook secret is configured for this connection")
-        shown = _shown(given).encode("utf-8", "surrogateescape")
-        # Every secret is compared whatever the outcome, as bytes: a text that is not ASCII would raise.
-        matches = [hmac.compare_digest(shown, one.encode()) for one in secrets]
-        if not any(matches):
+        if not among([_shown(given)], [one.encode() for one in secrets]):
             raise SignatureRefused("the Authorization header does not hold the webhook's secret")
 
     def notices(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
-        """One notice for each event. A body without any is a hint to read everything where we know its sender by our own signature, and
+        """One notice for each event, and for each part of a batch that is none. A body without any event is a hint to read everything where we know its sender by our own signature, and
         raises ValueError otherwise.
         """
         try:
-            return [Notice(one.unique, hints_of(one)) for one in events(headers, body)]
+            sound, odd = events(headers, body)
         except ValueError:
             if self.signed.scheme.header.lower() in headers:
                 return self.signed.notices(headers, body)
             raise
+        return [*(Notice(one.unique, hints_of(one)) for one in sound), *(unreadable(one.part, one.why) for one in odd)]
 
     def reply(self) -> Reply:
         """202 with our receipt."""
@@ -95,14 +92,14 @@ def hints_of(event: Event) -> tuple[Hint, ...]:
     return (Hint(stream, tuple(dict.fromkeys((given, given.lstrip("0") or given)))),)
 
 
-def _shown(authorization: str) -> str:
+def _shown(authorization: str) -> bytes:
     """The secret that an Authorization header shows: a bearer's token, the password of a user, or the whole of it."""
     kind, _, rest = authorization.partition(" ")
     if kind.lower() == "bearer":
-        return rest.strip()
+        return sent(rest.strip())
     if kind.lower() == "basic":
         try:
-            return base64.b64decode(rest.strip(), validate=True).decode("utf-8", "surrogateescape").partition(":")[2]
+            return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
         except (binascii.Error, ValueError):
-            return ""
-    return authorization.strip()
+            return b""
+    return sent(authorization.strip())

@@ -12,7 +12,6 @@ import pytest
 
 from sync.connections import Connection
 from sync.doors import Hint
-from sync.signatures import SignatureRefused
 from sync.systems.registry import door
 
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
@@ -31,19 +30,6 @@ def test_a_signature_over_the_raw_body_passes() -> None:
     DOOR.check(signed(BODY), BODY, ["key"], now=NOW)
     DOOR.check(signed(BODY, "old"), BODY, ["new", "old"], now=NOW)
     DOOR.check({"x-signature": signed(BODY)["x-signature"].upper()}, BODY, ["key"], now=NOW)
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "secrets"),
-    [
-        (signed(BODY), BODY + b" ", ["key"]), (signed(BODY, "other"), BODY, ["key"]), ({}, BODY, ["key"]), (signed(BODY), BODY, []),
-        ({"x-signature": ""}, BODY, ["key"]), ({"x-signature": "ümläut"}, BODY, ["key"]), ({"x-signature": "sha256=" + "0" * 64}, BODY, ["key"]),
-    ],
-)  # fmt: skip
-def test_what_does_not_prove_its_sender_is_refused(headers: dict[str, str], body: bytes, secrets: list[str]) -> None:
-    """Another byte, another key, no key configured: it fails closed."""
-    with pytest.raises(SignatureRefused):
-        DOOR.check(headers, body, secrets, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +55,3 @@ def test_an_event_without_an_id_is_known_by_its_bytes() -> None:
     (one,), (two,) = DOOR.notices({}, BODY), DOOR.notices({}, BODY)
     assert one.event_id == two.event_id
     assert one.event_id.startswith("sha256:")
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"not json", b'{"a":NaN}', b"\xff"])
-def test_garbage_is_none_of_theirs(body: bytes) -> None:
-    """A ValueError in words, which the sender is told as a bad request."""
-    with pytest.raises(ValueError, match=r"."):
-        DOOR.notices({}, body)
-
-
-def test_any_2xx_is_what_the_sender_wants() -> None:
-    """200, with our receipt."""
-    assert DOOR.reply().status == 200
