@@ -34,7 +34,12 @@ def main() -> None:
     st.set_page_config(page_title="Tidegate", page_icon=ICON, layout="wide", initial_sidebar_state="collapsed", menu_items={})
     frame.style()
     st.logo(LOGO, size="large")
-    desk = frame.ask(_desk, of="Your session")
+    looked_up = frame.ask(lambda: (_desk(),), of="Your session")
+    if looked_up is None:
+        links.register({})
+        _anywhere(_unreachable)
+        return
+    (desk,) = looked_up
     if desk is None:
         links.register({})
         _anywhere(_welcome)
@@ -89,6 +94,11 @@ def _welcome() -> None:
             st.button("Sign out", key="session.out", on_click=session.end)
         else:
             st.button("Sign in", key="session.in", type="primary", on_click=session.begin)
+
+
+def _unreachable() -> None:
+    """Below the words on the failure: nobody is told to sign in, or to ask for a role, when it is not known who they are."""
+    st.button("Try again", key="session.again")
 
 
 def _no_pages(desk: Desk) -> None:

@@ -96,7 +96,7 @@ def _groups(desk: Desk, groups: Sequence[ExceptionGroup]) -> None:
 def _rows(desk: Desk, seen: Exceptions, query: ExceptionFilter) -> None:
     frame.section(
         f"Exceptions, {seen.total:,} in this view",
-        "Select some and act on them; with none selected, an action takes everything that the filter selects.",
+        "Select some (with the keyboard: arrows and Shift+Space) and act on them; with none selected, an action takes all that the filter selects.",
     )
     data = as_frame(seen.rows)
     picked = [seen.rows[at].id for at in tables.chosen_rows(_TABLE) if at < len(seen.rows)]

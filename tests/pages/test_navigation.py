@@ -59,3 +59,23 @@ def test_whoever_has_no_role_sees_no_figure(monkeypatch: pytest.MonkeyPatch) -> 
     page = AppTest.from_file(ROOT, default_timeout=SECONDS).run()
     assert not page.metric
     assert any("no role here yet" in line.value for line in page.markdown)
+
+
+def test_a_session_that_cannot_be_looked_up_is_no_missing_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the database is down nobody is told to sign in again or to ask for a role: it is not known who they are. Then all is back."""
+    monkeypatch.setenv("TIDEGATE_FAKE_DESK", "full:leader")
+    asked = fake.from_environment
+    monkeypatch.setattr(fake, "from_environment", _down)
+    page = AppTest.from_file(ROOT, default_timeout=SECONDS).run()
+    told = " ".join(str(line.value) for line in [*page.markdown, *page.caption])
+    assert "Your session could not be read just now" in told
+    assert "Reference for your administrator" in told
+    assert "role" not in told
+    assert {button.key for button in page.button} == {"session.again"}
+    monkeypatch.setattr(fake, "from_environment", asked)
+    page = page.button("session.again").click().run()
+    assert [title.value for title in page.title] == ["Today"]
+
+
+def _down(words: str) -> FakeDesk:
+    raise ConnectionError(f"no database for {words}")
