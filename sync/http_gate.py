@@ -5,6 +5,7 @@ One gate per connection and process. It never sleeps: it refuses the call with t
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 30.0
 OPEN_SECONDS_MAX = 60.0
 _LONGEST_WAIT = timedelta(days=2)
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+"""Whole seconds, as the standard has them, or with decimals, as some say it all the same."""
 
 
 def retry_at(header: str | None, *, now: datetime) -> datetime | None:
@@ -25,8 +28,8 @@ def retry_at(header: str | None, *, now: datetime) -> datetime | None:
     text = (header or "").strip()
     if not text:
         return None
-    if text.isascii() and text.isdigit():
-        return now + min(timedelta(seconds=int(text[:9])), _LONGEST_WAIT)
+    if _SECONDS.fullmatch(text):
+        return now + min(timedelta(seconds=float(text[:9])), _LONGEST_WAIT)
     try:
         named = parsedate_to_datetime(text)
     except (TypeError, ValueError):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sync.errors import PermanentError, TransientError
+from sync.connections import ConfigError
+from sync.errors import PermanentError, QuotaError, TransientError
 from tests.contracts.rest_vendors import INVOICE, SECRETS, invoices, vendor
 from tests.contracts.suite_server import Asked, Reply, reply_json
 
@@ -308,3 +309,40 @@ def test_days_in_many_forms_and_hours_that_are_none() -> None:
             clock.pull()
         assert [reject["cause"] for reject in clock.store.rejects] == ["bad_time"] * 3
         assert list(clock.live("invoice", "gross")) == hours[3:]
+
+
+def test_small_oddities_cost_nothing() -> None:
+    """A byte order mark before the body, a whole number with a decimal, a wait in parts of a second."""
+    options = """
+    [[streams]]
+    stream = "customers"
+    path = "customers"
+    columns = { id = { required = true }, terms = { type = "integer" } }
+    entities = [{ entity = "customer", key = "id", fields = { payment_terms_days = "terms" } }]
+    """
+    with vendor(options, lambda _: Reply(b"\xef\xbb\xbf" + b'[{"id":1,"terms":30.0},{"id":2,"terms":"14"}]')) as odd:
+        odd.pull()
+        assert odd.live("customer", "payment_terms_days") == {"1": 30, "2": 14}
+        odd.server.between = lambda _asked, _answer: reply_json({}, 429, Retry_After="2.0")
+        with pytest.raises(QuotaError) as caught:
+            odd.pull()
+        assert caught.value.retry_at is not None
+
+
+def test_a_sweep_that_would_delete_what_another_list_holds_is_refused() -> None:
+    """Two lists of one entity: what is missing in the one may stand in the other. A list of what is gone beside it is none of that."""
+
+    def invoices_of(name: str, more: str = "") -> str:
+        return f'[[streams]]\nstream = "{name}"\npath = "x"\n{more}\n{INVOICE}'
+
+    refused = {
+        "sweep_hours = 24": "sweep_hours of invoices: credits feeds invoice too",
+        "only_deleted = true\nsweep_hours = 1": "only_deleted says",
+    }
+    for first, words in refused.items():
+        declared = invoices_of("invoices", first) + invoices_of("credits")
+        with vendor(declared, lambda _: reply_json([])) as two, pytest.raises(ConfigError, match=words):
+            two.pull()
+    gone = '[[streams]]\nstream = "gone"\npath = "y"\nonly_deleted = true\ncolumns = { id = {} }\nentities = [{ entity = "invoice", key = "id" }]\n'
+    with vendor(invoices_of("invoices", "sweep_hours = 24") + gone, lambda _: reply_json([])) as beside:
+        beside.pull()

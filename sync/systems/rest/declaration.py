@@ -195,6 +195,8 @@ class RestStream(Declaration):
         asking.check(self)
         if self.sweep_hours is not None and len({feed.key for feed in self.entities}) > 1:
             raise ValueError("sweep_hours needs all entities to have the same key")
+        if self.only_deleted and (self.sweep_hours is not None or self.deleted or self.parents_whole):
+            raise ValueError("only_deleted says that every record of the list is gone: leave deleted, sweep_hours and parents_whole out")
         if self.parents_whole:
             self._check_parents()
         return self
@@ -285,6 +287,14 @@ class Application(Part):
         names = [stream.stream for stream in self.streams]
         if len(set(names)) != len(names):
             raise ValueError("two streams have the same name")
+        for stream in self.streams:
+            for other in self.streams if stream.sweep_hours is not None else ():
+                both = {feed.entity for feed in stream.entities} & {feed.entity for feed in other.entities}
+                if other is not stream and both and not other.only_deleted:
+                    raise ValueError(
+                        f"sweep_hours of {stream.stream}: {other.stream} feeds {', '.join(sorted(both))} too, and what is missing in the one list"
+                        " may stand in the other: leave sweep_hours out, or declare the two lists as connections of their own"
+                    )
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ def listed(body: bytes, way: tuple[str | Each, ...], *, lacking: bool, single: b
     """The records of a body at `way`. `lacking`: where they are not, or null, there are none; `single`: there stands one record, and no list
     of them; `root`: columns read from the body around them. Raises DataError when the body does not hold what it should.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     first = next(place for place, step in enumerate(way) if isinstance(step, Each))
     names = tuple(str(name) for name in way[:first])
     keys: Sequence[str] | None = None

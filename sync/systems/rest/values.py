@@ -22,6 +22,8 @@ from sync.systems.rest.paths import Found
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DOTNET = re.compile(r"/Date\((?P<millis>-?\d+)(?:[+-]\d{4})?\)/")
 """A moment as older .NET writes it; its offset is only how it was shown."""
+_WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
+"""A whole number as some write it: 30.0."""
 _PER_SECOND = {"seconds": 1, "milliseconds": 1000}
 
 
@@ -42,6 +44,8 @@ def texts(record: Found, stream: RestStream, zone: str | None) -> tuple[dict[str
             text = None
         elif text is not None and column.type in ("time", "date"):
             text = _moment(text.strip(), column, zone)
+        elif text is not None and column.type == "integer":
+            text = _WHOLE.sub(r"\1", text.strip())
         elif text is not None and column.upper:
             text = text.upper()
         row[name] = text
