@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 from sync.errors import DataError, TransientError
@@ -86,17 +87,48 @@ class Refused:
             raise error
 
 
+class Known:
+    """The cursor on its way, and the digests of the last answers that it holds by name."""
+
+    def __init__(self, cursor: Cursor | None) -> None:
+        self._cursor: dict[str, Any] = dict(cursor or {})
+
+    def told(self) -> dict[str, str]:
+        """Name -> digest."""
+        return dict(self._cursor.get("seen") or {})
+
+    def says(self, name: str, digest: str) -> bool:
+        """Whether the last answer for `name` was this one."""
+        return bool((self._cursor.get("seen") or {}).get(name) == digest)
+
+    def without(self, name: str) -> Cursor | None:
+        """The cursor once another answer was given for `name`; None where it knows none. Should the pull end before a cursor is whole, the
+        next answer may be as the one before, and must not be passed over.
+        """
+        told = self.told()
+        if told.pop(name, None) is None:
+            return None
+        self._cursor["seen"] = told
+        return dict(self._cursor)
+
+    def whole(self, through: date, seen: Mapping[str, str]) -> Cursor:
+        """The cursor once everything up to a day was answered."""
+        self._cursor = {"through": through.isoformat(), "seen": dict(seen)}
+        return dict(self._cursor)
+
+
 def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
     """Every account in every window, oldest window first. The cursor moves when a window is whole; corrected days are read again.
 
-    An answer of the newest window that is the same as last time brings no page, so that asking often costs little. An account that the
-    tenant refuses costs only itself: its refusal is a page, and becomes an exception.
+    An answer of the newest window that is the same as last time brings no page, so that asking often costs little; what another answer was
+    given for is forgotten at once, for the next may be as the one before. An account that the tenant refuses costs only itself: its refusal
+    is a page, and becomes an exception.
     """
     accounts = Accounts(tenant)
     companies = accounts.companies
     page = page_of(companies, now)
     today = now.astimezone(UTC).date()
-    known = dict((cursor or {}).get("seen") or {})
+    known = Known(cursor)
     for start, end in windows(_first_day(tenant, cursor, today, tenant.settings.balance_history_days), today):
         seen: dict[str, str] = {}
         refused = Refused(tenant, lambda answer: answer.status in REFUSALS)
@@ -105,9 +137,9 @@ def pull_cash(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
             yield from refused.judge(answer)
             seen[code] = _digest(f"{start} {end}", answer)
             whole = place == len(companies)
-            if known.get(code) == seen[code] and not whole:
+            if known.says(code, seen[code]) and not whole:
                 continue
-            moved = {"through": end.isoformat(), "seen": seen} if whole else None
+            moved = known.whole(end, seen) if whole else known.without(code)
             until = now if whole and end == today else None
             beside = {ACCOUNT_HEADER: code, **_beside(answer, code)}
             given = page(answer, f"balances {code} {start} to {end}", moved, complete_until=until, **beside)
@@ -123,22 +155,21 @@ def pull_bank(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterato
     companies = accounts.companies
     page = page_of(companies, now)
     today = now.astimezone(UTC).date()
-    known = dict((cursor or {}).get("seen") or {})
+    known = Known(cursor)
     first = _first_day(tenant, cursor, today, tenant.settings.bank_balance_history_days)
     questions = _questions(tenant, first, today, sorted(companies))
     keep = (today - timedelta(days=tenant.settings.balance_reread_days)).isoformat()
-    seen: dict[str, str] = {name: digest for name, digest in known.items() if name.split(" ")[0] >= keep}
+    seen: dict[str, str] = {name: digest for name, digest in known.told().items() if name.split(" ")[0] >= keep}
     refused = Refused(tenant, _no_bank_balances)
     for place, (day, kind, code) in enumerate(questions, start=1):
         answer = _bank_balance(accounts, code, day, kind)
         yield from refused.judge(answer)
         name, last = f"{day} {kind} {code}", place == len(questions)
-        digest = _digest(name, answer)
-        known_before, seen[name] = known.get(name), digest
-        if (known_before == digest or answer.status == ABSENT) and not last:
+        seen[name] = _digest(name, answer)
+        if (known.says(name, seen[name]) or answer.status == ABSENT) and not last:
             continue
         whole = last or questions[place][0] > day
-        moved = {"through": day.isoformat(), "seen": dict(seen)} if whole else None
+        moved = known.whole(day, seen) if whole else known.without(name)
         beside = {BALANCE_HEADER: f"{kind} {code}", **_beside(answer, code)}
         yield from refused.hold(page(answer, f"bank balance {name}", moved, complete_until=now if last else None, **beside))
     refused.end()

@@ -15,7 +15,8 @@ PATH = "v1/payment/transfers/status"
 def pull(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Page]:
     """Every transfer that the filter leaves, whatever its status: a status carries no stamp to ask by.
 
-    A page that is the same as last time is passed over, but for the last, which carries the cursor.
+    A page that is the same as last time is passed over, but for the last, which carries the cursor. Once another page has been given,
+    nothing may be passed over any more until a reading has come to its end: the world may go back to what it was.
     """
     page = page_of(tenant.companies(), now)
     known = set((cursor or {}).get("seen") or ())
@@ -27,4 +28,4 @@ def pull(tenant: Listings, cursor: Cursor | None, now: datetime) -> Iterator[Pag
             moved = {"asked": now.isoformat(), "seen": seen}
             yield page(part.answer, f"transfers {part.number}", moved, complete_until=now)
         elif seen[-1] not in known:
-            yield page(part.answer, f"transfers {part.number}", None)
+            yield page(part.answer, f"transfers {part.number}", {**(cursor or {}), "seen": []} if known else None)
