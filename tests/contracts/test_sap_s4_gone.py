@@ -15,6 +15,7 @@ from sync.systems.sap_s4 import make_source
 from tests.contracts.odata_server import LANDSCAPE
 from tests.contracts.odata_world import World
 from tests.contracts.suite import NOW
+from tests.contracts.suite_server import Reply
 from tests.contracts.suite_store import Pulled, Store, pull
 
 TODAY = NOW.date()
@@ -91,6 +92,17 @@ def test_an_order_that_was_deleted_is_missed_once_a_day(world: World) -> None:
     assert held.read(DAY) == {"10", "12", "13", "14", "15"}
     order(world, "11")
     assert "11" in held.reread("11"), "it is there again"
+
+
+def test_a_host_that_does_not_name_its_orders_is_read_all_the_same(world: World) -> None:
+    """It refuses the question for numbers alone: nothing is missed, and nothing stands still."""
+    held = Held(world, "sales_orders", "sales_order")
+    order(world, "10")
+    held.read()
+    del world.rows["A_SalesOrder"][("10",)]
+    world.put("A_SalesOrder", SalesOrder="11", SoldToParty="1", TransactionCurrency="EUR", LastChangeDateTime=NOW)
+    world.hook = lambda asked: Reply(b"", 400) if asked.query.get("$select") == "SalesOrder" else None
+    assert held.read(DAY) == {"10", "11"}
 
 
 def test_what_an_event_names_and_is_not_there_is_gone(world: World) -> None:

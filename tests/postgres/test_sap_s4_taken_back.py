@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -40,6 +41,15 @@ class House:
             )
             assert (result.state, result.error, result.counts.quarantined) == ("done", None, 0), stream
         source.close()
+
+    def named(self, stream: str, *keys: str) -> None:
+        """What an event names is read again."""
+        with closing(make_source(self.world.connection(), LANDSCAPE)) as source:
+            pages = source.reread(stream, keys, now=self.clock.now())
+            pull_stream(
+                Database(self.engine), self.world.connection(), LANDSCAPE, source, stream, clock=self.clock, trigger="webhook", pages=pages,
+                beside=True,
+            )  # fmt: skip
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """What a query finds."""
@@ -100,6 +110,8 @@ def test_what_is_taken_back_is_taken_back_here(house: House) -> None:
     world.rows["A_OperationalAcctgDocItemCube"] = {ITEM: {**item, **opened}}
     world.put("CreditManagementAccount", CreditLimitAmount=Decimal(50), **limit)
     del world.rows["A_SalesOrder"][("11",)]
+    house.named("sales_orders", "11")
+    assert house.held()["order"] == [("10", "open")], "its event is enough"
     del world.rows["A_OutbDeliveryHeader"][("81",)]
     world.put("A_OutbDeliveryHeader", DeliveryDocument="80", ActualGoodsMovementDate=None)
     house.pull(timedelta(hours=25))

@@ -12,6 +12,7 @@ from sync.errors import PermanentError
 from sync.ports import Mapped
 from sync.systems.sap_s4.mapping import map_orders
 from sync.systems.sap_s4.metadata import described
+from sync.systems.sap_s4.odata import listing
 from sync.systems.sap_s4.refusals import property_refused
 from sync.systems.sap_s4.settings import Settings
 
@@ -49,6 +50,14 @@ def test_a_decimal_may_have_an_exponent(written: str, meant: str) -> None:
 def test_what_is_no_amount_with_an_exponent_is_rejected(written: str) -> None:
     """Too large, finer than money is kept, or nothing at all."""
     assert order(written).rejects["cause"].to_list() == ["bad_amount"]
+
+
+@pytest.mark.parametrize("link", ["A_X?!deltatoken='D2026'", "https://s4/A_X?$format=json&%21deltatoken=D1", "A_X?!DeltaToken=1"])
+def test_a_token_of_a_later_delta_is_no_next_page(link: str) -> None:
+    """In either place; a link with a token of a page is one."""
+    for page in ({"d": {"results": [], "__next": link}}, {"d": {"results": [], "__delta": link}}, {"value": [], "@odata.deltaLink": link}):
+        assert listing(json.dumps(page).encode()).following is None
+    assert listing(b'{"d":{"results":[],"__next":"A_X?$skiptoken=2"}}').following == "A_X?$skiptoken=2"
 
 
 def test_a_type_has_what_the_type_has_that_it_is_built_on() -> None:

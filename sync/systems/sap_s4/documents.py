@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from sync.errors import PermanentError
 from sync.ports import Cursor, Page
 from sync.systems.sap_s4.client import Session
 from sync.systems.sap_s4.mapping import PROFORMA
@@ -71,15 +72,19 @@ class Documents:
 
     def _there_are(self, now: datetime) -> list[Present]:
         """That there are these documents and no others that are under way: what is complete may have been archived. Nothing is said where
-        there are more than can be compared.
+        there are more than can be compared, or where the host does not take the question: all else is read, and goes on.
         """
         assert self._undone is not None  # noqa: S101  (asked for only where it is named)
         keys: set[str] = set()
-        for got in self._reader.read(Query(EntitySet(self._set.service, self._set.name, needed=(self._key,)), by(self._key), self._where)):
-            found = values_of(got.split.records, self._key)
-            keys.update(value for (value,) in found)
-            if len(found) < len(got.split.records) or max(len(keys), got.count or 0) > SWEEP_MAX:
-                return []
+        numbers = EntitySet(self._set.service, self._set.name, needed=(self._key,))
+        try:
+            for got in self._reader.read(Query(numbers, by(self._key), self._where)):
+                found = values_of(got.split.records, self._key)
+                keys.update(value for (value,) in found)
+                if len(found) < len(got.split.records) or max(len(keys), got.count or 0) > SWEEP_MAX:
+                    return []
+        except PermanentError:
+            return []
         return [present(self._undone, keys, now, only={"status": UNDER_WAY})]
 
     def again(self, keys: Sequence[str], *, now: datetime) -> Iterator[Page]:

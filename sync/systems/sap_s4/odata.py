@@ -95,6 +95,8 @@ def listing(body: bytes) -> Listing:
                 raise no_v2 from None
     beside = found.beside
     link = beside.get("__next") or beside.get("@odata.nextLink") or beside.get("@nextLink")
+    if link and "deltatoken=" in str(link).lower():
+        link = None  # some services hand the token of a later delta back where the next page would be: this was the last one
     count = next((beside[name] for name in ("__count", "@odata.count", "@count") if beside.get(name) is not None), None)
     number = int(str(count)) if str(count).isdigit() else None
     return Listing(found, "v4" if protocol == "v4" else "v2", str(link) if link else None, number)
