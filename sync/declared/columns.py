@@ -78,19 +78,21 @@ def expression(text: pl.Expr, column: Column, declaration: Declaration, zone: st
 def amount(text: pl.Expr, *, decimal: str, thousands: str | None, trailing_minus: bool, implied_decimals: int = 0) -> pl.Expr:
     """Amount text as Decimal(19, 4), exactly. Grouping has to be right: with '.' for thousands '1.50' is no amount.
 
-    With `implied_decimals` the last so many digits are decimals; text with a decimal mark is then no amount.
+    With `implied_decimals` the last so many digits are decimals; text with a decimal mark is then no amount. An amount in parentheses is
+    negative, as accountants write it.
     """
     point = re.escape(decimal)
     digits = r"\d+"
     if thousands is not None:
         digits = rf"(?:\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
-    sign = r"(?:[+-]?{0}|{0}[+-]?)" if trailing_minus else "[+-]?{0}"
+    sign = r"(?:[+-]?{0}|{0} ?[+-]|\({0}\))" if trailing_minus else r"(?:[+-]?{0}|\({0}\))"
     shape = "^" + sign.format(rf"{digits}(?:{point}\d+)?") + "$"
     plain = text.str.replace_all(thousands, "", literal=True) if thousands is not None else text
     if decimal != ".":
         plain = plain.str.replace(decimal, ".", literal=True)
+    plain = plain.str.replace(r"^\((.*)\)$", "-${1}")
     if trailing_minus:
-        plain = pl.when(plain.str.contains(r"[+-]$")).then(plain.str.slice(-1) + plain.str.head(-1)).otherwise(plain)
+        plain = plain.str.replace(r"^(.*?) ?([+-])$", "${2}${1}")
     fits = text.str.contains(shape) & plain.str.contains(_FITTING)
     if implied_decimals:
         digits_only = text.str.contains("^" + sign.format(r"\d+") + "$")

@@ -107,6 +107,20 @@ def test_a_line_becomes_exact_rows_of_every_entity_it_feeds() -> None:
     assert {(total.verdict, total.agree) for total in found.control_totals} == {("trailer_count", True), ("trailer_amount", True)}
 
 
+@pytest.mark.parametrize("filled", [b"   \r\n", b"\0" * 40, b"\r\n  \r\n\x1a"])
+def test_what_fills_a_file_up_is_no_line(filled: bytes) -> None:
+    """Blank lines, and what a transfer in blocks puts behind the last line; with quotes in the file or without."""
+    assert mapped(body() + filled).control_totals == mapped(body()).control_totals
+    quoted = body(['0001;"C1";01.05.2026;1,00;EUR;F'], "T;1;EUR;1,00")
+    assert mapped(quoted + filled).control_totals == mapped(quoted).control_totals
+
+
+def test_a_mark_says_the_encoding_whatever_was_declared() -> None:
+    """A sender that changed to UTF-8 and marks it so is read as that."""
+    found = mapped(b"\xef\xbb\xbf" + body().decode("cp1252").encode())
+    assert found.frames["customer"]["source_key"].to_list() == ["C1", "Müller"]
+
+
 def test_quotes_hold_delimiters_and_line_breaks() -> None:
     """A quoted field may hold the delimiter, a line break and a doubled quote."""
     found = mapped(body(['0001;"C;1 ""x""\r\ny";01.05.2026;1,00;EUR;F'], "T;1;EUR;1,00"))
@@ -240,6 +254,14 @@ def test_a_customer_of_a_rejected_line_comes_from_another_line() -> None:
     [
         ("1.234,50-", {"decimal": ",", "thousands": ".", "trailing_minus": True}, Decimal("-1234.5")),
         ("+1.234,50", {"decimal": ",", "thousands": ".", "trailing_minus": False}, Decimal("1234.5")),
+        ("1.234,50 -", {"decimal": ",", "thousands": ".", "trailing_minus": True}, Decimal("-1234.5")),
+        ("1.234,50 -", {"decimal": ",", "thousands": ".", "trailing_minus": False}, None),
+        ("(1.234,50)", {"decimal": ",", "thousands": ".", "trailing_minus": True}, Decimal("-1234.5")),
+        ("(0012345)", {"decimal": ".", "thousands": None, "trailing_minus": False, "implied_decimals": 2}, Decimal("-123.45")),
+        ("(5", {"decimal": ".", "thousands": None, "trailing_minus": False}, None),
+        ("-(5)", {"decimal": ".", "thousands": None, "trailing_minus": False}, None),
+        ("(-5)", {"decimal": ".", "thousands": None, "trailing_minus": True}, None),
+        ("(5)-", {"decimal": ".", "thousands": None, "trailing_minus": True}, None),
         ("1.50", {"decimal": ",", "thousands": ".", "trailing_minus": False}, None),
         ("1,234,567.8900", {"decimal": ".", "thousands": ",", "trailing_minus": False}, Decimal("1234567.89")),
         ("1e5", {"decimal": ".", "thousands": None, "trailing_minus": False}, None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import stat
 import zipfile
 
 import pytest
@@ -32,6 +33,16 @@ def encrypted() -> bytes:
     return bytes(raw)
 
 
+def linking() -> bytes:
+    """An archive that holds a link beside its file, as archivers of Unix keep it."""
+    link = zipfile.ZipInfo("b.csv")
+    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    held = io.BytesIO(zipped({"a.csv": b"1"}))
+    with zipfile.ZipFile(held, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    return held.getvalue()
+
+
 def lying() -> bytes:
     """An archive whose directory says one byte of an entry of twenty million."""
     raw = bytearray(zipped({"a.csv": b"0" * 20_000_000}))
@@ -50,6 +61,7 @@ def lying() -> bytes:
         (zipped({"/a.csv": b"1"}), "leads elsewhere"),
         (zipped({"C:\\a.csv": b"1"}), "leads elsewhere"),
         (zipped({"a\\..\\..\\b.csv": b"1"}), "leads elsewhere"),
+        (linking(), "is a link"),
         (encrypted(), "encrypted"),
         (zipped({"a.zip": zipped({"b.csv": b"1"})}), "another archive"),
         (zipped({"a.gz": gzip.compress(b"1")}), "another archive"),
@@ -70,6 +82,7 @@ def lying() -> bytes:
         "absolute",
         "drive",
         "above, Windows",
+        "link",
         "encrypted",
         "archive in an archive",
         "gzip in an archive",

@@ -21,7 +21,7 @@ def table(text: str, kind: FileKind) -> Table:
     """The lines of `text`. Raises DataError when the file as a whole is not of its kind: no names, no trailer, cut quotes."""
     quoted = kind.quote is not None and kind.quote in text
     split: Sequence[Row] = _quoted(text, kind) if quoted else [line.removesuffix("\r") for line in text.split("\n")]
-    rows = [row for row in split if row not in ("", [])]
+    rows = [row for row in split if (row.strip(" ") if isinstance(row, str) else any(cell.strip(" ") for cell in row) or len(row) > 1)]
     header: dict[str, str] = {}
     trailer: dict[str, str] = {}
     sums: list[tuple[str, str]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import zipfile
 import zlib
 from pathlib import PurePosixPath
@@ -104,6 +105,8 @@ def _judge(entry: zipfile.ZipInfo) -> None:
     # Python cuts a name at its first NUL; the archive still has it.
     if ".." in parts or entry.filename.startswith(("/", "\\")) or ":" in entry.filename or "\0" in entry.orig_filename:
         raise unreadable(f"the archive holds the name {entry.filename[:100]!r}, which leads elsewhere", name=entry.filename[:200])
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise unreadable(f"{entry.filename[:100]!r} in the archive is a link, which leads elsewhere", name=entry.filename[:200])
     if entry.flag_bits & _ENCRYPTED:
         raise unreadable(f"{entry.filename} in the archive is encrypted", name=entry.filename)
 

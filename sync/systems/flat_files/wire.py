@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 
@@ -33,11 +34,13 @@ def decode(plain: bytes, kind: FileKind) -> str:
     """The text of an unpacked file. Raises DataError when it is empty, cut, or not in its encoding."""
     if not plain.strip():
         raise unreadable("the file is empty", bytes=len(plain))
+    # Its mark says what it is, whatever was declared; but where positions are bytes, they are those of the declared encoding.
+    encoding = "utf-8" if plain.startswith(codecs.BOM_UTF8) and kind.positions != "bytes" else kind.encoding
     try:
-        text = plain.decode(kind.encoding)
+        text = plain.decode(encoding)
     except UnicodeDecodeError as error:
         raise unreadable(
-            f"the file is not in its declared encoding {kind.encoding}: byte {error.start}", byte=error.start, reason=error.reason
+            f"the file is not in its declared encoding {encoding}: byte {error.start}", byte=error.start, reason=error.reason
         ) from error
     text = _lines_of(text.removeprefix("\ufeff"), kind)
     if kind.final_newline and not text.endswith("\n"):
@@ -46,10 +49,10 @@ def decode(plain: bytes, kind: FileKind) -> str:
 
 
 def _lines_of(text: str, kind: FileKind) -> str:
-    """The text with line feeds where another kind of machine ended its lines, and without the mark with which DOS ended its files."""
+    """The text with line feeds where another kind of machine ended its lines, and without what ended or filled up its files."""
     if kind.framing == "none":
         return text
-    text = text.rstrip("\x1a")
+    text = text.rstrip("\x1a" if kind.format == "idoc_flat" else "\x1a\0")  # an IDoc's record has its full length, filled or not
     if "\n" in text:
         return text
     try:
