@@ -31,7 +31,7 @@ def run(url: str, stream: str, crash_at: str | None) -> int:
         env=environment,
         cwd=ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()[-2000:]
