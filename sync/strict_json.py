@@ -27,6 +27,21 @@ def loads(body: bytes | str) -> Any:
         raise NotStrict(f"no JSON: {error}" if isinstance(error, json.JSONDecodeError) else "no JSON in UTF-8") from None
 
 
+def loosely(body: bytes) -> dict[str, Any]:
+    """What can be made out of a record that is refused, to name it and to go on after it: of a twin key the last value, NaN as nothing,
+    numbers that are no count as text; empty where it is no JSON object.
+    """
+    try:
+        found = json.loads(body, parse_float=str, parse_int=_count, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _count(number: str) -> int | str:
+    return int(number) if len(number) < 20 else number  # Python refuses a number of thousands of digits
+
+
 def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object of these members, for `object_pairs_hook`; raises TwinKey when a key stands twice."""
     members = dict(pairs)

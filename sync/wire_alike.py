@@ -7,7 +7,7 @@ key must come out at exactly that many: no record can hold a key twice. Every ot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
 from operator import attrgetter
@@ -108,6 +108,13 @@ class Alike:
             values = [None if value is None else of(value) for value in values]
             node = dict(node.members)[name]
         return [None] * self.total if values is None else values
+
+    def has(self, path: str, members: Collection[str]) -> bool:
+        """Whether what stands at the path is an object that has one of these members."""
+        node: Node | None = self._node
+        for step in path.split("."):
+            node = dict(node.members).get(step) if node is not None else None
+        return node is not None and not node.many and any(name in members for name, _ in node.members)
 
     def first_texts(self, path: str, member: str) -> list[str | None]:
         """Of each record the first text, empty ones passed over, that the objects in the list at `path` hold under `member`."""

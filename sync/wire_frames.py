@@ -50,6 +50,7 @@ __all__ = [
     "known_currency",
     "readable",
     "required",
+    "reshaped",
     "settle",
     "split",
     "text_frame",
@@ -64,17 +65,42 @@ __all__ = [
 def text_frame(rows: Rows, fields: Mapping[str, str] | Sequence[str]) -> pl.DataFrame:
     """A frame of the sound records: `ordinal` and text columns; `fields` maps column -> field, dots go into objects.
 
-    Absent and null are null, true and false are "true" and "false", an object or a list is its JSON text.
+    Absent and null are null, true and false are "true" and "false". An object or a list is its JSON text, and is put down in
+    `rows.reshaped` unless it has something within that is asked for too.
     """
     names = fields if isinstance(fields, Mapping) else {name: name for name in fields}
-    if rows.alike is not None:
-        columns = {ORDINAL: pl.int_range(rows.alike.total, dtype=pl.Int64, eager=True).alias(ORDINAL)}
-        return pl.DataFrame(columns | {column: _text_series(column, rows.alike.values(name)) for column, name in names.items()})
-    plain = _columns(rows.sound, [name for name in names.values() if "." not in name])
-    columns = {ORDINAL: pl.Series(ORDINAL, rows.ordinals, dtype=pl.Int64)}
+    every = rows.alike is not None
+    ordinals = pl.int_range(rows.total, dtype=pl.Int64, eager=True) if every else pl.Series(rows.ordinals, dtype=pl.Int64)
+    columns = {ORDINAL: ordinals.alias(ORDINAL)}
+    plain = {} if every else _columns(rows.sound, [name for name in names.values() if "." not in name])
     for column, name in names.items():
-        columns[column] = _text_series(column, plain[name] if name in plain else _values(rows.sound, name))
+        values = plain[name] if name in plain else _values_of(rows, name)
+        columns[column], kinds = _text_series(column, values)
+        if not kinds <= _SCALARS:
+            _note_shapes(
+                rows, name, values, {other[len(name) + 1 :].partition(".")[0] for other in names.values() if other.startswith(f"{name}.")}
+            )
     return pl.DataFrame(columns)
+
+
+def _note_shapes(rows: Rows, name: str, values: Sequence[Any], within: Collection[str]) -> None:
+    """Puts down where the values are objects or lists, but for objects that have one of the members that are asked for within them."""
+    if rows.alike is not None and rows.alike.has(name, within):  # all are of one shape
+        return
+    odd = [at for at, value in zip(rows.ordinals, values, strict=True) if type(value) not in _SCALARS and not _has(value, within)]
+    if odd:
+        rows.reshaped[name] = odd
+
+
+def _has(value: Any, members: Collection[str]) -> bool:
+    return isinstance(value, dict) and any(name in value for name in members)
+
+
+def reshaped(rows: Rows) -> list[Rule]:
+    """Rules, cause schema_drift, for the records in which a field that `text_frame` was asked for is no single value any more. Put them
+    first; none when all is as ever.
+    """
+    return [_shape_rule(name, ordinals, "has become an object or a list") for name, ordinals in rows.reshaped.items()]
 
 
 def first_texts(rows: Rows, path: str, member: str) -> list[str | None]:
@@ -202,8 +228,12 @@ def drifted(rows: Rows, scalars: Iterable[str], promised: Collection[str] = ()) 
                 reshaped.append(ordinal)
         for ordinals, words in ((reshaped, "has become an object"), (absent, "is gone")):
             if ordinals:
-                rules.append(Rule("schema_drift", name, pl.col(ORDINAL).is_in(ordinals), f"{name} {words}"))
+                rules.append(_shape_rule(name, ordinals, words))
     return rules
+
+
+def _shape_rule(name: str, ordinals: list[int], words: str) -> Rule:
+    return Rule("schema_drift", name, pl.col(ORDINAL).is_in(ordinals), f"{name} {words}")
 
 
 def settle(
@@ -279,6 +309,10 @@ def _columns(rows: Sequence[dict[str, Any]], names: list[str]) -> dict[str, Sequ
         return {}
 
 
+def _values_of(rows: Rows, name: str) -> Sequence[Any]:
+    return _values(rows.sound, name) if rows.alike is None else rows.alike.values(name)
+
+
 def _values(rows: list[dict[str, Any]], name: str) -> list[Any]:
     if "." not in name:
         return [row.get(name) for row in rows]
@@ -288,14 +322,15 @@ def _values(rows: list[dict[str, Any]], name: str) -> list[Any]:
     return values
 
 
-def _text_series(column: str, values: Sequence[Any]) -> pl.Series:
+def _text_series(column: str, values: Sequence[Any]) -> tuple[pl.Series, set[type]]:
+    """The values as texts, and what kinds they are of, where that had to be looked at."""
     try:
-        return pl.Series(column, values, dtype=pl.String, strict=True)
-    except (TypeError, ValueError):  # not all are texts
+        return pl.Series(column, values, dtype=pl.String, strict=True), set()
+    except (TypeError, ValueError, OverflowError):  # not all are texts
         kinds = set(map(type, values))
     if kinds <= {bool, type(None)}:
-        return pl.Series(column, values, dtype=pl.Boolean, strict=True).cast(pl.String)
-    return pl.Series(column, [_text(value) for value in values], dtype=pl.String, strict=True)
+        return pl.Series(column, values, dtype=pl.Boolean, strict=True).cast(pl.String), kinds
+    return pl.Series(column, [_text(value) for value in values], dtype=pl.String, strict=True), kinds
 
 
 def _text(value: Any) -> str | None:

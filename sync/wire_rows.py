@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from contextlib import suppress
+from decimal import Decimal, DecimalException
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from sync import wire_alike
 from sync.errors import DataError
 from sync.strict_json import TwinKey, no_twins
 from sync.wire_alike import Alike, Number, Records
-from sync.wire_salvage import salvage
+from sync.wire_salvage import cut_out, salvage
 from sync.wire_whole import whole
 
 _EVIDENCE_CHARS = 2_000
@@ -40,6 +41,8 @@ class Rows:
     """The records of a page: `sound` by their ordinals, `broken` ordinal -> why, `raw` every record's bytes.
 
     `alike`: the records by their members, where all have the same and none is broken; `sound` is then read when it is asked for.
+    `reshaped`: path -> ordinals of the records that hold an object or a list there, although one value was asked for; known of what was
+    put into a text frame.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Rows:
         self.broken = broken
         self.raw = raw
         self.alike = alike
+        self.reshaped: dict[str, list[int]] = {}
         self._given = sound
 
     @cached_property
@@ -86,8 +90,7 @@ def split(body: bytes, *path: str) -> Split:
         array = bytes(members[path[-1]])
         if not array.startswith(b"["):
             raise msgspec.ValidationError("expected an array")
-        beside = {key: _EXACT.decode(value) for key, value in members.items() if key != path[-1]}
-        return Split(Records(array), beside)
+        return Split(Records(array), _beside(members, path[-1]))
     except KeyError as error:
         raise DataError(
             f"the page has no member {error}: expected its records at {'.'.join(path)}",
@@ -105,6 +108,31 @@ def split(body: bytes, *path: str) -> Split:
                 cause="file_unreadable", evidence={"begins": excerpt(body)},
             ) from error  # fmt: skip
         return Split(*salvaged)
+
+
+def member(body: bytes, name: str) -> bytes | None:
+    """The bytes of a member of a JSON object, also where another member is none but for a NaN; None where it is not there.
+
+    Raises DataError `file_unreadable` when the body is no object.
+    """
+    try:
+        found = _OBJECT.decode(body).get(name)
+        return None if found is None else bytes(found)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            return cut_out(body, name)
+        except (ValueError, IndexError, RecursionError):
+            raise DataError(f"the page is no JSON: {error}", cause="file_unreadable", evidence={"begins": excerpt(body)}) from error
+
+
+def _beside(members: Mapping[str, msgspec.Raw], records: str) -> dict[str, Any]:
+    """What stands beside the records; what can't be read of it is not there."""
+    beside = {}
+    for key, value in members.items():
+        if key != records:
+            with suppress(msgspec.DecodeError, DecimalException):
+                beside[key] = _EXACT.decode(value)
+    return beside
 
 
 def _members(body: bytes, path: tuple[str, ...]) -> Mapping[str, msgspec.Raw]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal, DecimalException
 from typing import Any
 
 _BLANK = re.compile(r"[ \t\r\n]*")
+_PLACES = json.JSONDecoder(parse_int=str, parse_float=str)
+"""Only where a value ends is wanted of it; Python itself refuses a number of thousands of digits."""
 
 
 def salvage(body: bytes, path: tuple[str, ...]) -> tuple[list[bytes], dict[str, Any]] | None:
@@ -21,8 +24,12 @@ def salvage(body: bytes, path: tuple[str, ...]) -> tuple[list[bytes], dict[str, 
         members = {key: (start, end) for key, start, end in _members(text, at)}
         places = _elements(text, members[path[-1]][0])
         records = [text[start:end].encode() for start, end in places]
-        beside = {k: json.loads(text[s:e], parse_float=Decimal) for k, (s, e) in members.items() if k != path[-1]}
-    except (ValueError, KeyError, StopIteration, IndexError, RecursionError, DecimalException):
+        beside = {}
+        for key, (start, end) in members.items():
+            if key != path[-1]:
+                with suppress(ValueError, DecimalException):  # a number that can't be read is not there
+                    beside[key] = json.loads(text[start:end], parse_float=Decimal)
+    except (ValueError, KeyError, StopIteration, IndexError, RecursionError):
         return None
     return records, beside
 
@@ -37,6 +44,12 @@ def elements(body: bytes) -> list[bytes] | None:
         return None
 
 
+def cut_out(body: bytes, name: str) -> bytes | None:
+    """The bytes of a member of the object that a body is, None where there is no such; ValueError or IndexError when it is no object."""
+    text = body.decode("utf-8")
+    return next((text[start:end].encode() for key, start, end in _members(text, _after_blank(text, 0)) if key == name), None)
+
+
 def _after_blank(text: str, at: int) -> int:
     found = _BLANK.match(text, at)
     return found.end() if found else at
@@ -44,7 +57,7 @@ def _after_blank(text: str, at: int) -> int:
 
 def _members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
     """The members of the object that opens at `at`: key, where its value begins, where it ends."""
-    scan = json.JSONDecoder().raw_decode
+    scan = _PLACES.raw_decode
     _expect(text, at, "{")
     at = _after_blank(text, at + 1)
     while text[at] != "}":
@@ -59,7 +72,7 @@ def _members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
 
 def _elements(text: str, at: int) -> Iterator[tuple[int, int]]:
     """Where each element of the array that opens at `at` begins and ends."""
-    scan = json.JSONDecoder().raw_decode
+    scan = _PLACES.raw_decode
     _expect(text, at, "[")
     at = _after_blank(text, at + 1)
     while text[at] != "]":

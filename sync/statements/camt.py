@@ -10,7 +10,7 @@ from typing import Any
 from lxml import etree
 
 from sync.errors import DataError
-from sync.statements.camt_parts import Contradicted, balance, detail, entry, local, party_account, summary, text
+from sync.statements.camt_parts import PROPRIETARY, STATUSES, Contradicted, balance, detail, entry, local, party_account, summary, text
 from sync.statements.model import Detail, Kind, Sink, Statement, refuse
 from sync.statements.reckoning import currency_of
 
@@ -150,10 +150,13 @@ class _Reader:
         if self._entries < _SAMPLE:
             self._statement.elements.update(_names(element))
         try:
-            self._sink.entry(entry(element, self._details, currency_of(self._statement)))
+            found = entry(element, self._details, currency_of(self._statement))
         except Contradicted as error:
             words = f"entry {self._entries + 1} says its {error} twice, and not alike"
             refuse("bad_value", words, self._statement, element=str(error))
+        if found.status and found.status != PROPRIETARY and found.status.upper() not in STATUSES:  # whether money moved is anyone's guess
+            refuse("bad_value", f"entry {self._entries + 1} has a status of its own, {found.status}", self._statement, element="Sts")
+        self._sink.entry(found)
         self._details = []
         self._entries += 1
         element.clear()

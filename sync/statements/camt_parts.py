@@ -10,6 +10,10 @@ from sync.statements.model import Balance, Declared, Detail, Entry
 
 _PAGE_EDGES = {"OPBD": "OPIM", "PRCD": "OPIM", "CLBD": "CLIM"}
 """Where a statement comes in pages, the balance at which one ends and the next begins is neither the day's first nor its last."""
+STATUSES = frozenset(("BOOK", "PDNG", "INFO", "FUTR"))
+"""What ISO 20022 lets a bank say of an entry."""
+
+PROPRIETARY = "proprietary"
 _ONCE = frozenset(("Amt", "CdtDbtInd", "RvslInd", "Sts", "BookgDt", "ValDt", "AcctSvcrRef", "NtryRef"))
 _SUMMARIES = {"TtlNtries": None, "TtlCdtNtries": "CRDT", "TtlDbtNtries": "DBIT"}
 
@@ -127,7 +131,7 @@ def entry(element: Any, details: Sequence[Detail], account_currency: str | None 
         elif name == "RvslInd":
             found.is_reversal = (own(each) or "").lower() in ("true", "1")
         elif name == "Sts":
-            found.status = text(each, "Cd") or own(each) or text(each, "Prtry") or ""
+            found.status = text(each, "Cd") or own(each) or (PROPRIETARY if text(each, "Prtry") else "")
         elif name == "BookgDt":
             found.booking_date = text(each, "Dt") or text(each, "DtTm")
         elif name == "ValDt":

@@ -50,6 +50,8 @@ def listing(answer: Answer, asked: int) -> Listing:
         taken = split(answer.body, "results")
         told = taken.beside["metadata"]
         limit, total = int(told.get("pageLimit") or 0), told.get("numberOfTotalResults")
+        if isinstance(total, bool):  # which Python takes for a number
+            raise TypeError(total)
         links = told.get("links")
         return Listing(
             decode(taken.records),

@@ -204,8 +204,8 @@ def _window(accounts: Accounts, code: str, start: date, end: date) -> Answer:
         rows = decode(records_of(answer.body, "cashBalance").records)
     except DataError as error:
         raise TransientError(f"{answer.place}: {error.detail}", connection=accounts.connection) from error
-    named = {row["account"].get("code") for row in rows.sound if isinstance(row.get("account"), dict)}
-    if named - {code, None}:  # it would hide the asked account's balances for good
+    named = [row["account"].get("code") for row in rows.sound if isinstance(row.get("account"), dict)]
+    if any(isinstance(each, str) and each != code for each in named):  # it would hide the asked account's balances for good
         raise TransientError(f"{answer.place}: the answer is about another account", connection=accounts.connection)
     return answer
 

@@ -13,7 +13,20 @@ from sync.errors import DataError
 from sync.ports import Mapped, Page
 from sync.systems.kyriba.settings import Settings
 from sync.systems.kyriba.wire import ACCOUNTS_HEADER, ASKED_HEADER
-from sync.wire_frames import ORDINAL, Rows, Rule, Subject, all_rejects, broken_rejects, fields_seen, settle, to_amount, to_date, to_utc
+from sync.wire_frames import (
+    ORDINAL,
+    Rows,
+    Rule,
+    Subject,
+    all_rejects,
+    broken_rejects,
+    fields_seen,
+    reshaped,
+    settle,
+    to_amount,
+    to_date,
+    to_utc,
+)
 
 ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
@@ -22,7 +35,7 @@ def finish(
     rows: Rows, frame: pl.DataFrame, rules: list[Rule], subject: Subject, *, own: tuple[str, ...], paths: Mapping[str, str]
 ) -> Mapped:
     """The frame's rows that keep every rule, and the rejects of the others; `paths` is what the rejects show."""
-    good, bad = settle(frame, rules, subject, paths)
+    good, bad = settle(frame, [*reshaped(rows), *rules], subject, paths)
     return Mapped(
         records=rows.total,
         frames={subject.entity: good.select(ORDINAL, *ENVELOPE, *own)},

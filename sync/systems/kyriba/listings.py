@@ -76,7 +76,8 @@ class Listings:
         if page.total is None:
             if page.following and not page.step:
                 raise TransientError(f"{answer.place}: an empty page names a next one", connection=self.connection.name)
-            return not page.following
+            # without a count only a page that is not full is the last
+            return not page.following and page.rows.total < page.limit
         if read >= page.total:
             return True
         if page.rows.total < page.limit:

@@ -72,7 +72,7 @@ def cash_balances(rows: Rows, page: Page, settings: Settings) -> Mapped:
         source_key=pl.concat_str("account", "day", "balance_type", separator="|")
     )
     dated = () if "balanceDate" in rows.members() else ("date",)
-    rules = [*drifted(rows, ("date", "currencyCode"), (*dated, "amount")), *_rules("date")]
+    rules = [*drifted(rows, ("date", "currencyCode"), (*dated, "amount")), _of(page.headers.get(ACCOUNT_HEADER)), *_rules("date")]
     return finish(rows, frame, rules, _SUBJECT, own=_OWN, paths=_CASH)
 
 
@@ -98,7 +98,11 @@ def bank_balance(page: Page, settings: Settings) -> Mapped:
     frame = _settled(frame, when, companies(page), settings).with_columns(
         source_key=pl.concat_str(pl.lit("bank"), "account", pl.col("as_of_date").dt.to_string("%Y-%m-%d"), "balance_type", separator="|")
     )
-    rules = [Rule("schema_drift", "bankBalance", pl.lit(value=not _is_object(rows)), "bankBalance is no object"), *_rules("balanceDate")]
+    rules = [
+        Rule("schema_drift", "bankBalance", pl.lit(value=not _is_object(rows)), "bankBalance is no object"),
+        _of(code or None),
+        *_rules("balanceDate"),
+    ]
     return finish(rows, frame, rules, _SUBJECT, own=_OWN, paths=_BANK)
 
 
@@ -117,6 +121,12 @@ def _settled(frame: pl.DataFrame, when: datetime, listed: Mapping[str, str | Non
         is_deleted=pl.lit(value=False),
         region=region(settings),
     )
+
+
+def _of(account: str | None) -> Rule:
+    """A balance is the asked account's: one that names another would be taken for that one's."""
+    other = pl.col("code").is_not_null() & (pl.col("code") != pl.lit(account, pl.String))
+    return Rule("bad_value", "account.code", other, f"account.code is not {account}, the account that was asked for")
 
 
 def _rules(dated: str) -> list[Rule]:

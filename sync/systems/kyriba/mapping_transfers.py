@@ -90,7 +90,8 @@ def transfers(rows: Rows, page: Page, settings: Settings) -> Mapped:
         region=region(settings),
     )
     own = ("payee", "amount", "currency", "due_date", "requester", "approvals", "status", "bank_account")
-    rules = [*drifted(rows, ("uuid", "reference", "status"), ("status",)), *_rules()]
+    promised = ("uuid", "status") if "uuid" in rows.members() else ("status",)  # under its number alone it would be another transfer
+    rules = [*drifted(rows, ("uuid", "reference", "status"), promised), *_rules()]
     return finish(rows, frame, rules, Subject(OutgoingPayment.entity, "source_key", None, "amount", "currency"), own=own, paths=_KNOWN)
 
 

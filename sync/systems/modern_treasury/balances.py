@@ -43,7 +43,11 @@ LEFT_OUT = ("other", "previously_closed_book")
 _SCHEMA = {
     ORDINAL: pl.Int64(), "account_id": pl.String(), "report_day": pl.String(), "updated": pl.String(), "kind": pl.String(),
     "balance_day": pl.String(), "minor": pl.String(), "minor_text": pl.String(), "currency_said": pl.String(),
+    "nested": pl.String(),
 }  # fmt: skip
+_READ = ("updated_at", "balance_type", "as_of_date", "amount", "amount_string", "currency")
+"""What is read of each balance."""
+
 _EVIDENCE = {
     "account_id": "internal_account_id", "report_day": "as_of_date", "updated": "updated_at", "kind": "balance_type", "minor": "amount",
     "minor_text": "amount_string", "currency_said": "currency",
@@ -115,6 +119,7 @@ def _balances(ordinal: int, report: Mapping[str, Any]) -> list[dict[str, Any]]:
             "minor": _text(one.get("amount")),
             "minor_text": _text(one.get("amount_string")),
             "currency_said": _text(one.get("currency")),
+            "nested": next((name for name in _READ if isinstance(one.get(name), dict | list)), None),
         }
         for one in (each if isinstance(each, dict) else {} for each in held)
     ]
@@ -130,6 +135,7 @@ def _drift(rows: Rows) -> list[Rule]:
 
 def _rules() -> list[Rule]:
     return [
+        Rule("schema_drift", "balances", pl.col("nested").is_not_null(), "a field of a balance has become an object or a list"),
         required("account", "internal_account_id"), required("updated", "updated_at"), readable("updated", "changed_at", "bad_time", "updated_at"),
         required("kind", "balance_type"), readable("kind", "balance_type", "bad_value"),
         required("day", "as_of_date"), readable("day", "as_of_date", "bad_date"),

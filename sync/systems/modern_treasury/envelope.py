@@ -24,6 +24,7 @@ from sync.wire_frames import (
     known_currency,
     readable,
     required,
+    reshaped,
     settle,
     to_utc,
 )
@@ -43,7 +44,7 @@ def finish(
     status: str | None = None,
 ) -> Mapped:
     """The records that keep every rule, with our envelope and the entity's `own` columns; `status` is the column that becomes its status."""
-    good, bad = settle(frame, rules, subject, paths)
+    good, bad = settle(frame, [*reshaped(rows), *rules], subject, paths)
     told = [pl.col(status).alias("status")] if status else []
     return Mapped(
         records=rows.total,

@@ -25,6 +25,7 @@ from sync.systems.modern_treasury.wire import (
     records,
 )
 from sync.wire_frames import (
+    ORDINAL,
     Rows,
     Rule,
     Subject,
@@ -89,7 +90,8 @@ def _accounts(rows: Rows, _page: Page, settings: Settings) -> Mapped:
         is_deleted=(pl.col("status") == "closed").fill_null(value=False),
     )
     rules = [
-        *drifted(rows, ("id", "currency", "status"), ("id", "currency", "updated_at")),
+        *drifted(rows, ("id", "currency", "status"), ("id", "currency", "updated_at", "account_details")),
+        *_details_drift(rows),
         *stamp_rules(),
         iso_currency("currency", "currency"),
     ]
@@ -107,6 +109,7 @@ def _transactions(rows: Rows, page: Page, settings: Settings) -> Mapped:
             currency=blank_to_null("currency_said"),
             account=blank_to_null("account_id"),
             booking_date=to_date("day"),
+            discarded_on=to_utc("discarded"),
             is_deleted=pl.col("discarded").is_not_null() | (pl.col("posted") == "false").fill_null(value=False),
             entry_reference=blank_to_null("vendor_id"),
             bank_code=blank_to_null("vendor_code"),
@@ -122,7 +125,8 @@ def _transactions(rows: Rows, page: Page, settings: Settings) -> Mapped:
         *drifted(rows, ("id", "amount", "currency", "direction", "internal_account_id", "posted"), ("id", "direction", "internal_account_id", "posted")),
         *stamp_rules(), required("account", "internal_account_id"), *money_rules(said="exact"),
         Rule("bad_amount", "amount_string", amounts_differ(), "amount and amount_string differ"),
-        readable("day", "booking_date", "bad_date", "as_of_date"), known_direction(), _readable_flag("posted"),
+        readable("day", "booking_date", "bad_date", "as_of_date"), readable("discarded", "discarded_on", "bad_time", "discarded_at"),
+        known_direction(), _readable_flag("posted"),
     ]  # fmt: skip
     own = ("account", "entry_reference", "booking_date", "value_date", "amount", "currency", "counterparty_name", "remittance",
            "end_to_end_id", "bank_code", "is_reversal")  # fmt: skip
@@ -209,6 +213,20 @@ def _numbers(rows: Rows, *, iban: bool) -> list[str | None]:
         live = [each for each in details if not each.get("discarded_at") and (each.get("account_number_type") == "iban") is iban]
         found.append(next((_number(each) for each in live), None))
     return found
+
+
+def _details_drift(rows: Rows) -> list[Rule]:
+    """Accounts whose numbers don't stand where they should: landing without them, no statement would find its account again."""
+    odd = [ordinal for ordinal, row in zip(rows.ordinals, rows.sound, strict=True) if not _are_details(row.get("account_details", []))]
+    words = "account_details is no list of objects with texts"
+    return [Rule("schema_drift", "account_details", pl.col(ORDINAL).is_in(odd), words)] if odd else []
+
+
+def _are_details(told: Any) -> bool:
+    texts = ("account_number", "account_number_safe", "account_number_type", "discarded_at")
+    return isinstance(told, list) and all(
+        isinstance(each, dict) and all(isinstance(each.get(name), str | None) for name in texts) for each in told
+    )
 
 
 def _number(detail: Mapping[str, Any]) -> str | None:

@@ -42,10 +42,15 @@ class Listed:
         return len(self.found) + len(self.broken)
 
 
+def _whole(number: str) -> int | str:
+    """A number of more digits than any count has stays a text: Python refuses one of thousands."""
+    return int(number) if len(number) < 20 else number
+
+
 def loosely(text: bytes) -> Any:
     """A JSON value with its numbers as text, NaN as nothing and of a twin key the last; None where it is none."""
     try:
-        return json.loads(text, parse_float=str, parse_constant=lambda _: None)
+        return json.loads(text, parse_float=str, parse_int=_whole, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
 

@@ -24,11 +24,13 @@ from sync.wire_frames import (
     decode,
     readable,
     required,
+    reshaped,
     settle,
     split,
     text_frame,
     to_flag,
 )
+from sync.wire_rows import member
 
 AMOUNT = pl.Decimal(19, 4)
 NO_YEAR = "0000"
@@ -55,6 +57,9 @@ class Beside(msgspec.Struct):
     whole: bool = False
 
 
+_NOTHING_BESIDE = b'{"invoices": {}, "paid": {}}'
+
+
 def document(company: str, year: str, number: str) -> str:
     """An accounting document's key."""
     return f"{company}/{year}/{number}"
@@ -63,7 +68,7 @@ def document(company: str, year: str, number: str) -> str:
 def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     """A page of items, whole payment documents together, as the source has put it together with what it looked up beside."""
     rows, protocol = decode(split(body, "items").records), spoken(body)
-    beside = msgspec.json.decode(msgspec.json.decode(body, type=dict[str, msgspec.Raw])["beside"], type=Beside)
+    beside = msgspec.json.decode(member(body, "beside") or _NOTHING_BESIDE, type=Beside)
     frame = text_frame(rows, (*ITEMS.needed, *ITEMS.wanted))
     frame = frame.with_columns(
         amount=to_amount("AmountInTransactionCurrency"),
@@ -84,9 +89,9 @@ def map_items(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
     good, bad = settle(
         frame,
         [
-            required("CompanyCode"),
-            required("AccountingDocument"),
-            required("AccountingDocumentItem"),
+            *reshaped(rows),
+            *(required(name) for name in ("CompanyCode", "FiscalYear", "AccountingDocument", "AccountingDocumentItem")),
+            required("Customer"),
             required("AmountInTransactionCurrency"),
             readable("AmountInTransactionCurrency", "amount", "bad_amount"),
             required("TransactionCurrency"),

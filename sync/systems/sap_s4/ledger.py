@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -138,7 +138,7 @@ class Ledger:
         clearing need not touch a stamp.
         """
         gone = {key.rpartition("/")[0] for key in opened - items.lines.keys()}
-        self._fetch(items, {doc for doc in gone if doc.count("/") == 2})
+        self._fetch(items, gone)
         return {key for key in opened - items.lines.keys() if not key.startswith("?")}
 
     def _remembered(self, before: dict[str, bytes], digests: dict[str, bytes], lost: set[str]) -> dict[str, bytes]:
@@ -229,12 +229,12 @@ class Ledger:
         """What payments have paid on the cleared bills among the delivered items."""
         bills = {items.lines[key].doc for key in delivered if items.lines[key].BillingDocument and not items.lines[key].is_open}
         found = Items(items.company)
-        for got in self._reader.find(ITEMS, [_naming(doc) for doc in sorted(bills)], order=ORDER):
+        for got in self._reader.find(ITEMS, [_naming(doc) for doc in _askable(bills)], order=ORDER):
             found.add(got.split.records)
         return _paid(found, self._settings)
 
     def _fetch(self, items: Items, docs: set[str]) -> None:
-        for got in self._reader.find(ITEMS, [_being(doc) for doc in sorted(docs)], order=ORDER):
+        for got in self._reader.find(ITEMS, [_being(doc) for doc in _askable(docs)], order=ORDER):
             items.add(got.split.records)
 
     def _page(self, body: bytes, now: datetime) -> Page:
@@ -248,6 +248,11 @@ def _of(company: str | None) -> list[str]:
 def _due(at: str | None, now: datetime, hours: int) -> bool:
     """Whether what was done at `at` is to be done again; a moment that is still to come was written by a wrong clock."""
     return at is None or not now - timedelta(hours=hours) < datetime.fromisoformat(at) <= now
+
+
+def _askable(docs: Iterable[str]) -> list[str]:
+    """The documents that can be asked for: a company, a year and a number that hold no slash of their own, as garbage may."""
+    return sorted(doc for doc in docs if doc.count("/") == 2)
 
 
 def _being(doc: str) -> str:

@@ -23,10 +23,13 @@ from sync.wire_frames import (
     first_texts,
     readable,
     required,
+    reshaped,
     settle,
+    split,
     text_frame,
     to_flag,
 )
+from sync.wire_rows import member
 
 PROFORMA = "U"
 """The SD document category of pro forma documents."""
@@ -66,6 +69,7 @@ def orders_of(rows: Rows, protocol: Protocol, settings: Settings) -> Mapped:
     good, bad = settle(
         frame,
         [
+            *reshaped(rows),
             required("SalesOrder"),
             *_stamped("LastChangeDateTime", "changed_at"),
             required("SoldToParty"),
@@ -130,6 +134,7 @@ def bills_of(rows: Rows, protocol: Protocol, settings: Settings) -> Mapped:
     good, bad = settle(
         frame,
         [
+            *reshaped(rows),
             required("BillingDocument"),
             *_stamped("LastChangeDateTime", "changed_at"),
             required("payer", "PayerParty"),
@@ -218,6 +223,11 @@ def spoken(body: bytes) -> Protocol:
 def read_page(body: bytes) -> tuple[Rows, Protocol]:
     found = listing(body)
     return decode(found.split.records), found.protocol
+
+
+def beside(body: bytes, name: str) -> Rows:
+    """The records that an envelope of ours holds under a name; none where it has none."""
+    return decode(split(body, name).records if member(body, name) is not None else ())
 
 
 def _annotation(rows: Rows, name: str, column: str) -> pl.DataFrame:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
 import polars as pl
 
 from sync.ports import Mapped
-from sync.systems.sap_s4.mapping import day_end, drifted, local, mapped, millis, place, read_page, spoken, terms_days
+from sync.systems.sap_s4.mapping import beside, day_end, drifted, local, mapped, millis, place, read_page, spoken, terms_days
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import ADDRESSES, COMPANIES, CREDIT_NEEDED, CREDIT_WANTED, CUSTOMERS, to_amount, to_day, to_duration_ms
-from sync.wire_frames import Subject, blank_to_null, decode, readable, required, settle, split, text_frame, to_flag
+from sync.wire_frames import Rule, Subject, blank_to_null, decode, readable, required, reshaped, settle, split, text_frame, to_flag
 
 
 def map_customers(body: bytes, settings: Settings) -> Mapped:
     """A page of business partners with what the envelope holds of each: customer, company and address records."""
     rows, protocol = decode(split(body, "partners").records), spoken(body)
-    beside = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     frame = text_frame(rows, ("BusinessPartner", "Customer", "BusinessPartnerFullName", "BusinessPartnerName", "LastChangeDate",
                               "LastChangeTime", "CreationDate", "CreationTime", "IsMarkedForArchiving"))  # fmt: skip
-    joined = _with_masters(frame, beside, settings)
+    joined = _with_masters(frame, body, settings)
     clock = pl.when(pl.col("changed_on").is_not_null()).then(to_duration_ms("LastChangeTime")).otherwise(to_duration_ms("CreationTime"))
     joined = joined.with_columns(changed_on=to_day("LastChangeDate", protocol), created_on=to_day("CreationDate", protocol)).with_columns(
         changed_at=local(pl.coalesce("changed_on", "created_on"), clock, settings.zone),
@@ -31,6 +29,7 @@ def map_customers(body: bytes, settings: Settings) -> Mapped:
     good, bad = settle(
         joined,
         [
+            *reshaped(rows),
             required("BusinessPartner"),
             required("key", "Customer"),
             readable("LastChangeDate", "changed_on", "bad_date"),
@@ -62,10 +61,10 @@ def map_customers(body: bytes, settings: Settings) -> Mapped:
     return mapped(rows, {"customer": customers}, drifted(bad, rows), "customer")
 
 
-def _with_masters(frame: pl.DataFrame, beside: Mapping[str, msgspec.Raw], settings: Settings) -> pl.DataFrame:
+def _with_masters(frame: pl.DataFrame, body: bytes, settings: Settings) -> pl.DataFrame:
     """The partners with their customer record, the company record of the first of our companies, and their country."""
-    general = _beside(beside, "customers", (*CUSTOMERS.needed, *CUSTOMERS.wanted)).unique("Customer", keep="first", maintain_order=True)
-    companies = _beside(beside, "companies", (*COMPANIES.needed, *COMPANIES.wanted))
+    general = _beside(body, "customers", (*CUSTOMERS.needed, *CUSTOMERS.wanted)).unique("Customer", keep="first", maintain_order=True)
+    companies = _beside(body, "companies", (*COMPANIES.needed, *COMPANIES.wanted))
     ranks = {code: rank for rank, code in enumerate(settings.company_codes)}
     ours = companies.with_columns(
         rank=pl.col("CompanyCode").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64) if ranks else pl.lit(0),
@@ -75,7 +74,7 @@ def _with_masters(frame: pl.DataFrame, beside: Mapping[str, msgspec.Raw], settin
     company = ours.with_columns(
         entity=pl.when(several).then(None).otherwise(pl.col("entity")), PaymentTerms=blank_to_null("PaymentTerms")
     ).unique("Customer", keep="first", maintain_order=True)
-    addresses = _beside(beside, "addresses", (*ADDRESSES.needed, *ADDRESSES.wanted))
+    addresses = _beside(body, "addresses", (*ADDRESSES.needed, *ADDRESSES.wanted))
     address = addresses.filter(pl.col("Country") != "").unique("BusinessPartner", keep="first", maintain_order=True)
     joined = (
         frame.join(general, on="Customer", how="left", maintain_order="left")
@@ -86,9 +85,8 @@ def _with_masters(frame: pl.DataFrame, beside: Mapping[str, msgspec.Raw], settin
     return joined.with_columns(pl.col("entity").fill_null(pl.lit(settings.legal_entity, dtype=pl.String)))
 
 
-def _beside(beside: Mapping[str, msgspec.Raw], name: str, fields: Sequence[str]) -> pl.DataFrame:
-    records = msgspec.json.decode(beside[name], type=list[msgspec.Raw]) if name in beside else []
-    return text_frame(decode(records), fields).drop("ordinal")
+def _beside(body: bytes, name: str, fields: Sequence[str]) -> pl.DataFrame:
+    return text_frame(beside(body, name), fields).drop("ordinal")
 
 
 def map_credit(body: bytes, settings: Settings, received_at: datetime) -> Mapped:
@@ -105,7 +103,9 @@ def map_credit(body: bytes, settings: Settings, received_at: datetime) -> Mapped
     good, bad = settle(
         frame,
         [
+            *reshaped(rows),
             required("BusinessPartner"),
+            Rule("missing_field", "CreditSegment", pl.col("CreditSegment").is_null(), "CreditSegment is empty"),
             readable("CreditLimitAmount", "limit_amount", "bad_amount"),
             readable("CreditLimitValidityEndDate", "valid_to", "bad_date"),
             readable("CreditLimitLastChangeDate", "changed_on", "bad_date"),

@@ -18,6 +18,7 @@ from sync.wire_frames import (
     broken_rejects,
     readable,
     required,
+    reshaped,
     settle,
     text_frame,
     to_flag,
@@ -47,7 +48,8 @@ def map_journal(body: bytes, settings: Settings, received_at: datetime) -> Mappe
     good, bad = settle(
         frame,
         [
-            *(required(name) for name in ("CompanyCode", "AccountingDocument", "LedgerGLLineItem", "GLAccount")),
+            *reshaped(rows),
+            *(required(name) for name in ("Ledger", "CompanyCode", "FiscalYear", "AccountingDocument", "LedgerGLLineItem", "GLAccount")),
             required("AmountInTransactionCurrency"),
             readable("AmountInTransactionCurrency", "amount", "bad_amount"),
             required("TransactionCurrency"),

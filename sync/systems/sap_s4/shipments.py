@@ -9,12 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from db.money import AMOUNT
 from sync.ports import Mapped
-from sync.systems.sap_s4.mapping import day_end, drifted, looked_up, own_fields, place, spoken
+from sync.systems.sap_s4.mapping import beside, day_end, drifted, looked_up, own_fields, place, spoken
 from sync.systems.sap_s4.settings import Settings
 from sync.systems.sap_s4.wire import DELIVERIES, ORDER_ITEMS, plainly, to_day
 from sync.wire_frames import (
@@ -26,6 +25,7 @@ from sync.wire_frames import (
     decode,
     readable,
     required,
+    reshaped,
     settle,
     split,
     text_frame,
@@ -47,6 +47,7 @@ def map_deliveries(body: bytes, settings: Settings, received_at: datetime) -> Ma
     good, bad = settle(
         frame,
         [
+            *reshaped(rows),
             required("DeliveryDocument"),
             *(readable(name, column, "bad_date") for column, name in _DAYS.items()),
             required("stamp", "CreationDate"),
@@ -98,9 +99,9 @@ def _items(rows: Rows, settings: Settings) -> pl.DataFrame:
 
 
 def _order_items(body: bytes) -> pl.DataFrame:
-    beside = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    records = msgspec.json.decode(beside["order_items"], type=list[msgspec.Raw]) if "order_items" in beside else []
-    frame = text_frame(decode(records), ORDER_ITEMS.needed).drop("ordinal").unique(("SalesOrder", "SalesOrderItem"), keep="last")
+    frame = (
+        text_frame(beside(body, "order_items"), ORDER_ITEMS.needed).drop("ordinal").unique(("SalesOrder", "SalesOrderItem"), keep="last")
+    )
     return frame.with_columns(item=_number_of("SalesOrderItem"))
 
 

@@ -11,7 +11,19 @@ from sync.ports import GONE_SCHEMA, Mapped, none_gone
 from sync.systems.tryton.settings import Settings
 from sync.systems.tryton.values import moment
 from sync.systems.tryton.wire import STAMPS, newest
-from sync.wire_frames import ORDINAL, Rows, Rule, all_rejects, blank_to_null, broken_rejects, readable, required, text_frame, to_utc
+from sync.wire_frames import (
+    ORDINAL,
+    Rows,
+    Rule,
+    all_rejects,
+    blank_to_null,
+    broken_rejects,
+    readable,
+    required,
+    reshaped,
+    text_frame,
+    to_utc,
+)
 
 ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
@@ -54,6 +66,7 @@ class Given:
         """What every record must have."""
         return [
             *self.drift,
+            *reshaped(self.rows),
             required("source_key", "id"),
             Rule(
                 "bad_value",

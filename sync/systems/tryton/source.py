@@ -13,6 +13,7 @@ from sync.connections import Connection
 from sync.errors import DataError, PermanentError, TransientError
 from sync.http import Answer
 from sync.ports import Capabilities, Cursor, Finding, Mapped, Page, Stream
+from sync.strict_json import loosely
 from sync.systems.tryton import probing
 from sync.systems.tryton.client import Session
 from sync.systems.tryton.mapping import map_page
@@ -130,7 +131,7 @@ class TrytonSource:
             raise TransientError(f"{reading.model}: {error.detail}", connection=self._connection.name) from error
 
     def _advance(self, reading: Reading, place: _Place, rows: Rows, answer: Answer, now: datetime) -> None:
-        ids = [row["id"] for row in rows.sound if isinstance(row.get("id"), int) and not isinstance(row["id"], bool)]
+        ids = _ids(rows)
         full = rows.total >= self._settings.page_size
         if full and (not ids or (place.after is not None and max(ids) <= place.after)):
             raise TransientError(
@@ -240,3 +241,9 @@ def _server_time(answer: Answer) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return said.astimezone(UTC) if said.tzinfo is not None else None
+
+
+def _ids(rows: Rows) -> list[int]:
+    """The numbers of a page's records, also of those that are set apart: a page of broken records is no reason to stand still."""
+    broken = [loosely(bytes(rows.raw[ordinal])) for ordinal in rows.broken]
+    return [row["id"] for row in (*rows.sound, *broken) if type(row.get("id")) is int]
