@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.contracts.suite", "tests.contracts.suite_store", "tests.contracts.suite_wire", "tests.contracts.suite_sandbox",
+    "tests.contracts.suite", "tests.contracts.suite_store", "tests.contracts.suite_wire", "tests.contracts.suite_drift", "tests.contracts.suite_documents", "tests.contracts.suite_sandbox",
     "tests.contracts.suite_forecasts",
 )  # fmt: skip
 

@@ -15,8 +15,9 @@ as after a restart). `worth` is the number that the suite changes and finds agai
 from __future__ import annotations
 
 import json
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self
@@ -33,6 +34,13 @@ from tests.contracts.suite_store import Pulled, Store, ordinals, pages_of, pull,
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+CHANGES_OF_CLOCKS = tuple(
+    datetime(2026, month, day, hour, 30, tzinfo=UTC)
+    for month, day, hours in ((3, 8, (5, 6)), (3, 29, (0, 1)), (10, 25, (0, 1)), (11, 1, (3, 4)))
+    for hour in hours
+)
+"""Before and after clocks are changed in St John's and Berlin, twice each."""
+
 ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
 
 
@@ -52,6 +60,19 @@ class AdapterCase(ABC):
     """What a record that can't pass costs: itself; or the whole page, where a page is a document that is true only as a whole, as a file
     of bank statements is. Pages then hold two records in the order in which they were put.
     """
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Field (dots go into objects, `*` into lists) -> what may become of it and then means something else by the system's contract, so that
+    the record rightly lands as another or not at all; see tests/contracts/suite_drift.py.
+    """
+    base: ClassVar[int] = 7_000_000
+    mark: ClassVar[str] = r"70\d{5}"
+    """The suites of the wire know a record by what `mark` finds in its JSON: `base`, which is what the least record is worth, and its number."""
+    needs: ClassVar[str | None] = None
+    """A field without which a record can't land, where that which holds its worth is none."""
+    tells_moments: ClassVar[bool] = True
+    """Whether its records hold moments with a zone, and not days alone or what is in UTC by the system's contract."""
+    most: ClassVar[int] = 10_000
+    """So many records the world can hold at once, "k1" being the first."""
     now: datetime = NOW
 
     def __enter__(self) -> Self:
@@ -201,6 +222,23 @@ class AdapterSuite:
             source.close()
         _read(case, cursor, store)
         assert _worths(case, store) == {case.source_key(f"k{n}"): Decimal(201 if n == 1 else 100 + n) for n in range(1, 8)}
+
+    @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns"])
+    def test_the_machines_zone_moves_no_moment(self, case: AdapterCase, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Stamps in the hours that clocks in Europe and North America skip or repeat in 2026: wherever the machine stands, the same facts."""
+        case.now = CHANGES_OF_CLOCKS[-1] + DAY
+        for n, at in enumerate(CHANGES_OF_CLOCKS, 1):
+            case.put(f"k{n}", 100 + n, at)
+        store, _ = _read(case)
+        with monkeypatch.context() as there:
+            there.setenv("TZ", zone)
+            time.tzset()
+            elsewhere, _ = _read(case)
+        time.tzset()
+        assert elsewhere.digest() == store.digest()
+        held = _worths(case, store)
+        assert held, "a system that is read for some days only is read for the last"
+        assert held.items() <= {case.source_key(f"k{n}"): Decimal(100 + n) for n in range(1, len(CHANGES_OF_CLOCKS) + 1)}.items()
 
     def test_a_duplicate_is_one_record(self, case: AdapterCase) -> None:
         """A record delivered twice is the same record with the same version and content."""

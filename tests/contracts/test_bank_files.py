@@ -18,6 +18,7 @@ from sync.connections import Connection, Landscape, LegalEntity
 from sync.ports import Cursor, Filing, Source
 from sync.systems.bank_files import client, make_source
 from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
+from tests.contracts.suite_documents import DocumentCase, DocumentSuite
 from tests.contracts.suite_store import Store, pages_of, pull
 
 BERLIN = LegalEntity(code="DE01", name="Nordhafen GmbH", region="EMEA", currency="EUR", zone="Europe/Berlin")
@@ -39,7 +40,7 @@ class Statement:
     day: str = ""
 
 
-class Drop(AdapterCase):
+class Drop(DocumentCase):
     """A folder into which files of at most two statements are dropped whenever the source is opened."""
 
     system = "bank_files"
@@ -48,6 +49,7 @@ class Drop(AdapterCase):
     entity = "bank_transaction"
     value_column = "amount"
     refuses = "page"
+    records = FILE_STATEMENTS
     version: ClassVar[str] = "02"
 
     def __init__(self) -> None:
@@ -103,7 +105,7 @@ class Drop(AdapterCase):
         while self._waiting:
             self._files += 1
             batch, self._waiting = self._waiting[:FILE_STATEMENTS], self._waiting[FILE_STATEMENTS:]
-            self._write(self.folder / f"camt053_{self._files:03d}.xml", self.body(batch))
+            self._write(self.folder / f"camt053_{self._files:03d}.xml", self.rewrite(self.body(batch)))
 
     def body(self, batch: list[Statement]) -> bytes:
         """A file with these statements."""
@@ -191,7 +193,11 @@ class DropOfBai2(Drop):
         ], total  # fmt: skip
 
 
-class TestBankFiles(AdapterSuite):
+class TestBankFiles(AdapterSuite, DocumentSuite):
+    @pytest.fixture
+    def documents(self, case: DocumentCase) -> DocumentCase:
+        return case
+
     @pytest.fixture(params=[Drop, DropOf08, DropOfMt940, DropOfBai2], ids=["camt.053.001.02", "camt.053.001.08", "MT940", "BAI2"])
     def case(self, request: pytest.FixtureRequest) -> Iterator[AdapterCase]:
         with request.param() as case:

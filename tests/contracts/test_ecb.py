@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from sync.ports import Cursor, Mapped, Page, Source
 from sync.systems.ecb import make_source
 from sync.systems.ecb.source import EcbSource
 from tests.contracts.suite import AdapterCase, AdapterSuite
+from tests.contracts.suite_documents import DocumentCase, DocumentSuite
 from tests.contracts.suite_server import Asked, Reply, ScriptedServer
 from tests.contracts.suite_store import Store, pages_of, pull
 
@@ -66,6 +67,7 @@ class Files:
     def __init__(self) -> None:
         self.days: dict[str, list[tuple[str, str]]] = {}
         self.instead: dict[str, Reply] = {}
+        self.rewrite: Callable[[bytes], bytes] = lambda body: body
         self.server = ScriptedServer(self.answer)
 
     def answer(self, asked: Asked) -> Reply:
@@ -75,13 +77,13 @@ class Files:
             return self.instead[name]
         if name == "eurofxref-daily.xml":
             newest = max(self.days, default="2026-01-02")
-            return Reply(xml({newest: self.days.get(newest, [])}), content_type="text/xml")
+            return Reply(self.rewrite(xml({newest: self.days.get(newest, [])})), content_type="text/xml")
         if name == "eurofxref-hist-90d.xml":
             first = str(date.fromisoformat(max(self.days)) - timedelta(days=90))
             recent = {day: quotes for day, quotes in self.days.items() if day > first}
-            return Reply(xml(recent), content_type="text/xml")
+            return Reply(self.rewrite(xml(recent)), content_type="text/xml")
         if name == "eurofxref-hist.zip":
-            return Reply(zipped(table(self.days)), content_type="application/zip")
+            return Reply(zipped(self.rewrite(table(self.days).encode()).decode()), content_type="application/zip")
         return Reply(b"not found", 404, "text/plain")
 
     def connection(self, **options: Any) -> Connection:
@@ -97,14 +99,16 @@ def files() -> Iterator[Files]:
     files.server.close()
 
 
-class Rates(AdapterCase):
+class Rates(DocumentCase):
     """A record is a currency's rate of one day, always the same one of its key."""
 
     entity, value_column = "fx_rate", "units_per_eur"
     system = "ecb"
+    at_once = False
 
     def __init__(self) -> None:
         self.files = Files()
+        self.files.rewrite = self.rewrite
         self.day = self.now.date().isoformat()
 
     def source(self) -> Source:
@@ -147,6 +151,7 @@ class Daily(Rates):
 
 class History(Rates):
     stream = "history"
+    nothing = (b"", b"n/a")
 
     def put_twice(self, key: str, worth: int, at: datetime) -> None:
         """A table can hold a rate once only: the ninety days can hold it twice."""
@@ -154,14 +159,22 @@ class History(Rates):
         self.files.instead["eurofxref-hist.zip"] = Reply(xml(self.files.days), content_type="text/xml")
 
 
-class TestDaily(AdapterSuite):
+class TestDaily(AdapterSuite, DocumentSuite):
+    @pytest.fixture
+    def documents(self, case: DocumentCase) -> DocumentCase:
+        return case
+
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with Daily() as case:
             yield case
 
 
-class TestHistory(AdapterSuite):
+class TestHistory(AdapterSuite, DocumentSuite):
+    @pytest.fixture
+    def documents(self, case: DocumentCase) -> DocumentCase:
+        return case
+
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with History() as case:

@@ -17,6 +17,8 @@ from sync.connections import Connection
 from sync.systems import registry
 from tests.contracts.kyriba_tenant import LANDSCAPE
 from tests.contracts.suite import AdapterCase, AdapterSuite
+from tests.contracts.suite_documents import DocumentSuite
+from tests.contracts.suite_drift import DriftSuite
 from tests.contracts.suite_wire import WireSuite
 from tests.contracts.test_flat_files import OPTIONS as FLAT_FILES
 from tests.contracts.test_rest import Invoices as Rest
@@ -100,3 +102,9 @@ def test_every_stream_is_under_the_suite(suite: type) -> None:
     offered = {(name, stream) for name in systems for stream in _streams(name)}
     assert len(offered) > len(systems)
     assert offered - _covered(suite) == set()
+
+
+def test_every_stream_is_tried_with_fields_that_are_not_what_they_were() -> None:
+    """Whatever a system of the registry offers, as records of JSON or as documents."""
+    offered = {(name, stream) for name in registry.SYSTEMS for stream in _streams(name)}
+    assert offered - _covered(DriftSuite) - _covered(DocumentSuite) == set()

@@ -16,6 +16,7 @@ from sync.connections import Connection, Landscape
 from sync.ports import Cursor, Source
 from sync.systems.flat_files import make_source
 from tests.contracts.suite import AdapterCase, AdapterSuite
+from tests.contracts.suite_documents import DocumentCase, DocumentSuite
 
 OPTIONS = {
     "archive": "",
@@ -69,7 +70,7 @@ OPTIONS = {
 NAMES = "NUMMER;KUNDE;DATUM;BETRAG;GEAENDERT"
 
 
-class Drop(AdapterCase):
+class Drop(DocumentCase):
     """A folder into which files of at most three lines are dropped whenever the source is opened."""
 
     system = "flat_files"
@@ -77,6 +78,7 @@ class Drop(AdapterCase):
     stream = "items"
     entity = "invoice"
     value_column = "gross"
+    records = 3
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory()
@@ -125,7 +127,7 @@ class Drop(AdapterCase):
         self._sequence += 1
         total = f"{sum((line[2] for line in lines), Decimal(0)):.2f}".replace(".", ",")
         rows = [NAMES, *(f"{text};{stamp}" for text, stamp, _ in lines), f"T;{len(lines)};EUR;{total}"]
-        body = "".join(row + "\r\n" for row in rows).encode("cp1252")
+        body = self.rewrite("".join(row + "\r\n" for row in rows).encode("cp1252"))
         self._write(self._folder / f"items_{self._sequence}.csv", body, len(lines))
 
     def _write(self, path: Path, body: bytes, records: int) -> None:
@@ -134,7 +136,11 @@ class Drop(AdapterCase):
         path.with_name(path.name + ".manifest.json").write_text(json.dumps(manifest))
 
 
-class TestFlatFiles(AdapterSuite):
+class TestFlatFiles(AdapterSuite, DocumentSuite):
+    @pytest.fixture
+    def documents(self, case: DocumentCase) -> DocumentCase:
+        return case
+
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with Drop() as case:

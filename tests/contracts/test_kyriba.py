@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,7 +13,7 @@ from sync.errors import PermanentError
 from sync.ports import Cursor, Source
 from sync.systems.kyriba import make_source
 from tests.contracts.kyriba_tenant import LANDSCAPE, Tenant, account
-from tests.contracts.suite import NOW, AdapterCase, AdapterSuite
+from tests.contracts.suite import AdapterCase, AdapterSuite
 from tests.contracts.suite_server import Reply, reply_json
 from tests.contracts.suite_store import Store, pages_of, pull
 
@@ -57,7 +57,11 @@ class Accounts(TenantCase):
 
 
 class Balances(TenantCase):
+    """An answer that is about another account than the asked one ends the pull: nothing of it may be believed."""
+
     stream, entity, value_column = "balances", "bank_balance", "amount"
+    tells_moments = False
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {"account.code": ("word",)}
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,9 +119,14 @@ class CashFlows(TenantCase):
 
 
 class BankBalances(TenantCase):
-    """Every key is an account, and its one balance is its record."""
+    """Every key is an account, and its one balance is its record. None at all says that the bank has told nothing of that day;
+    an answer that is about something else ends the pull."""
 
     stream, entity, value_column = "bank_balances", "bank_balance", "amount"
+    tells_moments = False
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "account.code": ("word",), "account": ("word",), "bankBalance": ("null", "gone"), "bankBalance.amount": ("null",),
+    }  # fmt: skip
 
     def source(self) -> Source:
         return make_source(self.tenant.connection(bank_balance_history_days=6), LANDSCAPE)
@@ -139,14 +148,17 @@ class BankBalances(TenantCase):
 
     def source_key(self, key: str) -> str:
         day, _ = self.tenant.bank_balances[key]
-        return f"bank|{key}|{day}|{'closing_booked' if day < NOW.date() else 'intraday'}"
+        return f"bank|{key}|{day}|{'closing_booked' if day < self.now.date() else 'intraday'}"
 
     def future_cursor(self, cursor: Cursor | None) -> Cursor:
         return {"through": (self.now.date() + timedelta(days=365)).isoformat()}
 
 
 class Transfers(TenantCase):
+    """A tenant may name its transfers by their numbers alone."""
+
     stream, entity, value_column = "transfers", "outgoing_payment", "amount"
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {"uuid": ("gone", "null")}
 
     def _put(self, key: str, amount: Any, at: datetime) -> None:
         stamp = f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -15,12 +15,13 @@ from sync.ports import Cursor, Page, Pending, Source
 from sync.systems.kyriba import make_source
 from tests.contracts.kyriba_tenant import LANDSCAPE, account, camt053
 from tests.contracts.suite import DAY, NOW, AdapterCase, AdapterSuite
+from tests.contracts.suite_documents import DocumentCase, DocumentSuite
 from tests.contracts.suite_server import Asked, Reply, reply_json
 from tests.contracts.suite_store import Store, pages_of, pull
 from tests.contracts.test_kyriba import TenantCase
 
 
-class Statements(TenantCase):
+class Statements(TenantCase, DocumentCase):
     """Every key is an account with a statement of one entry; a process template exports them, a file each."""
 
     stream, entity, value_column = "statements", "bank_transaction", "amount"
@@ -36,7 +37,7 @@ class Statements(TenantCase):
 
     def put(self, key: str, worth: int, at: datetime) -> None:
         day = self._days.setdefault(key, at.date().isoformat())  # stays the same when the bank corrects it
-        self.tenant.tasks.files.append(camt053(key, str(worth), at, day=day))
+        self.tenant.tasks.files.append(self.rewrite(camt053(key, str(worth), at, day=day)))
 
     def put_twice(self, key: str, worth: int, at: datetime) -> None:
         self.put(key, worth, at)
@@ -65,7 +66,11 @@ def case() -> Iterator[Statements]:
         yield case
 
 
-class TestStatements(AdapterSuite):
+class TestStatements(AdapterSuite, DocumentSuite):
+    @pytest.fixture
+    def documents(self, case: DocumentCase) -> DocumentCase:
+        return case
+
     @pytest.fixture
     def case(self) -> Iterator[AdapterCase]:
         with Statements() as case:

@@ -197,6 +197,9 @@ class Accounts(_Case):
 
 
 class Balances(_Case):
+    """Days and types have places for sixteen records."""
+
+    most = 15
     stream, entity, value_column = "balances", "bank_balance", "amount"
     path = f"internal_accounts/{ACCOUNT}/balance_reports"
 
@@ -207,7 +210,7 @@ class Balances(_Case):
 
     def record(self, key: str, worth: Any, at: datetime) -> dict[str, Any]:
         number = int(key.removeprefix("k"))
-        day = self.days.setdefault(key, self.now.date() - timedelta(days=number % 4))
+        day = self.days.setdefault(key, NOW.date() - timedelta(days=number % 4))
         kind = ("closing_ledger", "opening_ledger", "current_ledger", "closing_available")[number // 4 % 4]
         return report(key, worth, day, at, balance_type=kind)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -97,6 +97,7 @@ class Org:
 class _Case(AdapterCase):
     system = "salesforce"
     name: ClassVar[str]
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {"IsDeleted": ("flag",)}
 
     def __init__(self) -> None:
         self.org = Org()
@@ -148,6 +149,7 @@ class Opportunities(_Case):
 
 class Quotes(_Case):
     stream, entity, value_column, name = "quotes", "quote", "amount", "Quote"
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {"IsDeleted": ("flag",), "GrandTotal": ("null",)}
 
     def record(self, key: str, worth: int) -> dict[str, Any]:
         return {"QuoteNumber": f"Q-{key}", "OpportunityId": "006A", "AccountId": "001A", "Status": "Presented", "ExpirationDate": "2026-07-31",

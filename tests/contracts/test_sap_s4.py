@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -96,6 +96,10 @@ class Bills(S4Case):
 
 class Items(S4Case):
     stream, entity, value_column = "accounting_items", "payment", "amount"
+    tells_moments = False
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {  # other words make it a bill's item, a down payment, or no payment
+        "SpecialGLCode": ("word",), "AccountingDocumentType": ("word",), "BillingDocument": ("word",), "FinancialAccountType": ("word",),
+    }  # fmt: skip
     entity_set, key = "A_OperationalAcctgDocItemCube", "AccountingDocument"
 
     def source_key(self, key: str) -> str:
@@ -119,6 +123,7 @@ class Items(S4Case):
 
 class Limits(S4Case):
     stream, entity, value_column = "credit_accounts", "credit_limit", "limit_amount"
+    tells_moments = False
     entity_set, key = "CreditManagementAccount", "BusinessPartner"
 
     def source_key(self, key: str) -> str:
@@ -139,6 +144,8 @@ class Customers(S4Case):
 
     stream, entity, value_column = "customers", "customer", "payment_terms_days"
     entity_set, key = "A_BusinessPartner", "BusinessPartner"
+    tells_moments, needs = False, "LastChangeDate"
+    base, mark = 0, r'(?<="k)\d+(?=")'
 
     def record(self, key: str, worth: int, at: datetime) -> dict[str, Any]:
         beside: dict[str, dict[str, Any]] = {

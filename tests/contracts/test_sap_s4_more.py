@@ -55,6 +55,8 @@ class DeliveriesOf(S4Case):
     """Deliveries whose worth is that of the order items which they serve."""
 
     stream, entity, value_column = "deliveries", "delivery", "value"
+    tells_moments, needs = False, "CreationDate"
+    base, mark = 0, r'(?<="k)\d+(?=")'
     entity_set, key = "A_OutbDeliveryHeader", "DeliveryDocument"
 
     def record(self, key: str, worth: int, at: datetime) -> dict[str, Any]:

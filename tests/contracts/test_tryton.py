@@ -31,6 +31,7 @@ HOUR = timedelta(hours=1)
 class Invoices(AdapterCase):
     system = "tryton"
     stream, entity, value_column = "invoices", "invoice", "gross"
+    tells_moments = False  # they are in UTC, and there is no form that says so
 
     def __init__(self) -> None:
         self.books = Database()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -45,6 +45,7 @@ class _Model(Invoices):
 class Parties(_Model):
     stream, entity, value_column = "parties", "credit_limit", "limit_amount"
     model, worth_field = "party.party", "credit_limit_amount"
+    means: ClassVar[Mapping[str, tuple[str, ...]]] = {"credit_limit_amount": ("gone", "null"), "replaced_by": ("word",)}
 
     def record(self) -> Record:
         return {"code": "7", "name": "Elbe Pumpen", "active": True, "replaced_by": None, "currency.": CURRENCY, "addresses.": []}

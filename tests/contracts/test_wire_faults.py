@@ -10,6 +10,8 @@ from sync.ports import Source
 from sync.systems.kyriba import make_source as kyriba
 from tests.contracts import test_modern_treasury as treasury
 from tests.contracts.kyriba_tenant import LANDSCAPE as KYRIBA_LANDSCAPE
+from tests.contracts.suite import DAY
+from tests.contracts.suite_drift import DriftSuite
 from tests.contracts.suite_wire import Wire, WireSuite
 from tests.contracts.test_ecb import Daily, History
 from tests.contracts.test_kyriba import Accounts, Balances, BankBalances, CashFlows, TenantCase, Transfers
@@ -41,21 +43,21 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-class TestSalesforce(WireSuite):
+class TestSalesforce(WireSuite, DriftSuite):
     @pytest.fixture(params=[Contracts, Opportunities, Quotes, SalesforceOrders, SalesforceAccounts])
     def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
         with request.param() as case:
             yield Wire(case, case.org.server, refusal=EXPIRED)
 
 
-class TestSapS4(WireSuite):
+class TestSapS4(WireSuite, DriftSuite):
     @pytest.fixture(params=[Orders, Bills, Items, Limits, Customers, DeliveriesOf, JournalLines])
     def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
         with request.param() as case:
             yield Wire(case, case.host.server, renews=False)
 
 
-class TestSapS4V4(WireSuite):
+class TestSapS4V4(WireSuite, DriftSuite):
     @pytest.fixture
     def wire(self) -> Iterator[Wire]:
         with V4Orders() as case:
@@ -65,16 +67,25 @@ class TestSapS4V4(WireSuite):
 class ClosedDays(BankBalances):
     """A call for each account and day is more than a failing pull may make: few days, and all accounts in one page."""
 
+    late_by = DAY / 2
+
     def source(self) -> Source:
         options = {"bank_balance_types": ["END_OF_DAY"], "bank_balance_history_days": 5, "page_size": 10}
         return kyriba(self.tenant.connection(**options), KYRIBA_LANDSCAPE)
 
 
-class TestKyriba(WireSuite):
-    @pytest.fixture(params=[Accounts, Balances, ClosedDays, CashFlows, Transfers, Statements])
+class TestKyriba(WireSuite, DriftSuite):
+    @pytest.fixture(params=[Accounts, Balances, ClosedDays, CashFlows, Transfers])
     def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
         kind: type[TenantCase] = request.param
         with kind() as case:
+            yield Wire(case, case.tenant.server)
+
+
+class TestKyribaStatements(WireSuite):
+    @pytest.fixture
+    def wire(self) -> Iterator[Wire]:
+        with Statements() as case:
             yield Wire(case, case.tenant.server)
 
 
@@ -85,14 +96,14 @@ class TestEcb(WireSuite):
             yield Wire(case, case.files.server, renews=False, one_call=True)
 
 
-class TestTryton(WireSuite):
+class TestTryton(WireSuite, DriftSuite):
     @pytest.fixture(params=[Invoices, Parties, Sales, Receipts, Payments, TrytonOpportunities])
     def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
         with request.param() as case:
             yield Wire(case, case.books.server, is_login=lambda asked: b"common.db.login" in asked.body)
 
 
-class TestModernTreasury(WireSuite):
+class TestModernTreasury(WireSuite, DriftSuite):
     @pytest.fixture(params=[treasury.Accounts, treasury.Balances, treasury.Transactions, treasury.ExpectedPayments, treasury.PaymentOrders,
                             treasury.IncomingPayments])  # fmt: skip
     def wire(self, request: pytest.FixtureRequest) -> Iterator[Wire]:
@@ -102,14 +113,14 @@ class TestModernTreasury(WireSuite):
             )
 
 
-class TestRestWithTokens(WireSuite):
+class TestRestWithTokens(WireSuite, DriftSuite):
     @pytest.fixture
     def wire(self) -> Iterator[Wire]:
         with RestInvoices("cursor", "oauth2") as case:
             yield Wire(case, case.app.server)
 
 
-class TestRestWithAKey(WireSuite):
+class TestRestWithAKey(WireSuite, DriftSuite):
     @pytest.fixture
     def wire(self) -> Iterator[Wire]:
         with RestInvoices("link", "header") as case:
