@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
+from functools import cache
 
 import pytest
 
@@ -124,6 +125,11 @@ def _ends_whole(wire: Wire, store: Store, cursor: Cursor | None, truth: dict[str
         pull(source, wire.case.stream, cursor, store, now=wire.case.now)
     assert _worths(wire.case, store) == truth
     assert store.rejects == []
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b" " * (http.BODY_BYTES_MAX + (1 << 20)), 1)
 
 
 def vanish(_answer: Answer) -> Reply:
@@ -248,7 +254,7 @@ class WireSuite:
         wire.break_data(drip)
         began = time.monotonic()
         with monkeypatch.context() as hasty:
-            hasty.setattr(http, "DEADLINE_SECONDS", 1.0)
+            hasty.setattr(http, "DEADLINE_SECONDS", 0.5)
             error, cursor = _broken_pull(wire, store)
         assert isinstance(error, TransientError), error
         assert time.monotonic() - began < 20
@@ -257,8 +263,7 @@ class WireSuite:
     def test_a_gzip_bomb_is_cut_off(self, wire: Wire) -> None:
         """A small body that unpacks beyond the cap is refused while it is read."""
         truth, store = _fill(wire.case), Store()
-        bomb = gzip.compress(b" " * (http.BODY_BYTES_MAX + (1 << 20)), 1)
-        wire.break_data(lambda _answer: Reply(bomb, headers={"Content-Encoding": "gzip"}))
+        wire.break_data(lambda _answer: Reply(_bomb(), headers={"Content-Encoding": "gzip"}))
         error, cursor = _broken_pull(wire, store)
         assert isinstance(error, PermanentError), error
         assert "MB" in error.detail

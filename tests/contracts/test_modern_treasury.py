@@ -617,10 +617,11 @@ def test_a_reference_that_was_taken_meanwhile_is_looked_at(organisation: Organis
     target.close()
 
 
-def test_a_key_at_work_is_an_unknown_outcome(organisation: Organisation) -> None:
-    """409: another request under the same key has not ended; it is read before it is tried again."""
+@pytest.mark.parametrize("end", [None, 20])
+def test_a_key_at_work_is_an_unknown_outcome(organisation: Organisation, end: int | None) -> None:
+    """409: another request under the same key has not ended; it is read before it is tried again, also where its words are cut off."""
     fresh = organisation._fresh
-    conflict = reply_json({"errors": {"code": "conflict", "message": "in progress", "parameter": None}}, 409)
+    conflict = Reply(b'{"errors": {"code": "conflict", "message": "in progress", "parameter": null}}'[:end], 409)
     organisation._fresh = lambda path, asked: conflict if asked.method == "POST" else fresh(path, asked)  # type: ignore[method-assign]
     target = make_target(organisation.connection(), LANDSCAPE)
     payload = {"amount": "10", "currency": "USD", "expected_date": "2026-06-01", "company": "US01", "account": ACCOUNT}
