@@ -135,6 +135,8 @@ def _change(holder: dict[str, Any], name: str, how: str) -> None:
     was = holder[name]
     if how == "gone":
         del holder[name]
+    elif how == "added":
+        holder[f"{name}_of_the_next_release"] = {"was": [was]}
     elif how == "twin":
         held = {key: holder.pop(key) for key in list(holder)}
         for key, value in held.items():

@@ -17,7 +17,8 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self
@@ -42,6 +43,19 @@ CHANGES_OF_CLOCKS = tuple(
 """Before and after clocks are changed in St John's and Berlin, twice each."""
 
 ENVELOPE = ("source_key", "source_version", "legal_entity", "region", "changed_at", "is_deleted")
+
+
+@contextmanager
+def machine_in(zone: str) -> Iterator[None]:
+    """The process believes itself in another time zone for a while."""
+    with pytest.MonkeyPatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        try:
+            yield
+        finally:
+            there.undo()
+            time.tzset()
 
 
 class AdapterCase(ABC):
@@ -224,17 +238,14 @@ class AdapterSuite:
         assert _worths(case, store) == {case.source_key(f"k{n}"): Decimal(201 if n == 1 else 100 + n) for n in range(1, 8)}
 
     @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns"])
-    def test_the_machines_zone_moves_no_moment(self, case: AdapterCase, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_machines_zone_moves_no_moment(self, case: AdapterCase, zone: str) -> None:
         """Stamps in the hours that clocks in Europe and North America skip or repeat in 2026: wherever the machine stands, the same facts."""
         case.now = CHANGES_OF_CLOCKS[-1] + DAY
         for n, at in enumerate(CHANGES_OF_CLOCKS, 1):
             case.put(f"k{n}", 100 + n, at)
         store, _ = _read(case)
-        with monkeypatch.context() as there:
-            there.setenv("TZ", zone)
-            time.tzset()
+        with machine_in(zone):
             elsewhere, _ = _read(case)
-        time.tzset()
         assert elsewhere.digest() == store.digest()
         held = _worths(case, store)
         assert held, "a system that is read for some days only is read for the last"

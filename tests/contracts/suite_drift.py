@@ -12,7 +12,6 @@ import functools
 import itertools
 import json
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -34,7 +33,7 @@ from sync.ports import Cursor, Filing, Pending
 from sync.pull import PullResult, pull_stream
 from tests.contracts import altered
 from tests.contracts.altered import Path
-from tests.contracts.suite import CHANGES_OF_CLOCKS, DAY, MINUTE, AdapterCase
+from tests.contracts.suite import CHANGES_OF_CLOCKS, DAY, MINUTE, AdapterCase, machine_in
 from tests.contracts.suite_server import Asked, Reply
 from tests.contracts.suite_store import Store
 from tests.contracts.suite_wire import Wire, forget_gates
@@ -217,6 +216,15 @@ class DriftSuite:
         assert missing <= by_key.keys(), "a sound neighbour was lost"
         assert len(missing) <= _told(done.store.rejects), [by_key[key] for key in missing]
 
+    def test_a_field_that_is_new_costs_nothing(self, wire: Wire) -> None:
+        """What nobody asked for is noted and no more, whatever its shape."""
+        case = wire.case
+        truth = _put(case, range(1, NEIGHBOURS + 1))
+        _between(wire, lambda body: altered.alter_records(body, lambda record: [(next(iter(altered.paths(record))), "added")]))
+        done = read(case)
+        assert (done.error, done.store.rejects) == (None, [])
+        assert {key: _worth(case, row) for key, row in done.store.live(case.entity).items()} == truth
+
     def test_what_stands_around_the_records_hides_none(self, wire: Wire) -> None:
         """Counts, links and envelopes that are gone or of another type: all is read, or the pull ends in words and is made up for."""
         case = wire.case
@@ -232,7 +240,7 @@ class DriftSuite:
             assert (again.error, held) == (None, truth), (path, how, done.error)
 
     @pytest.mark.parametrize("said", [altered.naive, altered.elsewhere], ids=["naive", "another offset"])
-    def test_a_moment_is_the_same_or_it_is_refused(self, wire: Wire, said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_moment_is_the_same_or_it_is_refused(self, wire: Wire, said: Callable[[str], str]) -> None:
         """Moments of every other record told without their zone, in an hour that the machine's clock has twice, or told as of another
         zone: such a record lands with the very same facts or is refused, never an hour off; the others land.
         """
@@ -252,11 +260,8 @@ class DriftSuite:
             return told
 
         _between(wire, lambda body: altered.rewritten(body, odd, said))
-        with monkeypatch.context() as berlin:
-            berlin.setenv("TZ", "Europe/Berlin")
-            time.tzset()
+        with machine_in("Europe/Berlin"):
             done = read(case)
-        time.tzset()
         assert bool(touched) is case.tells_moments
         assert done.error is None, done.error
         assert {key: row for key, row in done.store.rows.items() if sound.store.rows.get(key) != row} == {}
@@ -265,8 +270,8 @@ class DriftSuite:
         assert len(missing) <= _told(done.store.rejects)
 
     def test_more_than_a_few_pause_the_stream_for_one_cause(self, wire: Wire, engine: sa.Engine) -> None:
-        """Where the field that is needed most has become an object on most records: those are quarantined, the sound one lands with its
-        contract's version, the stream is paused with one exception for the cause, and once healed and resumed everything is there.
+        """Where the field that is needed most has become an object on most records: those are quarantined, the stream is paused with one
+        exception for the cause, and once healed and resumed everything is there, with its contract's version.
         """
         case, clock = wire.case, FixedClock(wire.case.now)
         truth = _put(case, range(1, NEIGHBOURS + 1))
