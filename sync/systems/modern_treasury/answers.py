@@ -44,7 +44,9 @@ def explain(answer: Answer) -> SourceError | None:
     told = said.get("errors") if isinstance(said, dict) else None
     if isinstance(told, list) and told:
         told = told[0]
-    if not isinstance(told, dict) and answer.status == 409:  # its words may be cut off: that another request is at work stands in the status
+    if (
+        not isinstance(told, dict) and answer.status == 409
+    ):  # its words may be cut off: that another request is at work stands in the status
         return ConflictError(f"{answer.place}: answered 409", status=409)
     if not isinstance(told, dict) or answer.status in (408, 425, 429) or answer.status >= 500:
         return None
