@@ -27,15 +27,14 @@ def loads(body: bytes | str) -> Any:
         raise NotStrict(f"no JSON: {error}" if isinstance(error, json.JSONDecodeError) else "no JSON in UTF-8") from None
 
 
-def loosely(body: bytes) -> dict[str, Any]:
-    """What can be made out of a record that is refused, to name it and to go on after it: of a twin key the last value, NaN as nothing,
-    numbers that are no count as text; empty where it is no JSON object.
+def loosely(body: bytes) -> Any:
+    """What can be made out of a value that is refused, to name it and to go on after it: of a twin key the last, NaN as nothing, numbers
+    that are no count as text; None where it is no JSON.
     """
     try:
-        found = json.loads(body, parse_float=str, parse_int=_count, parse_constant=lambda _: None)
+        return json.loads(body, parse_float=str, parse_int=_count, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
 
 
 def _count(number: str) -> int | str:

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sync.errors import DataError
+from sync.strict_json import loosely
 from sync.wire_frames import Rows, Split, split
 
 WINDOW_DAYS = 31
@@ -61,10 +62,7 @@ def records_of(body: bytes, member: str) -> Split:
 
 def bank_balance_account(body: bytes) -> str | None:
     """The code of the account that a bank balance's answer is about, None where it names none. DataError when it is no such answer."""
-    try:
-        said = json.loads(body, parse_float=str, parse_int=str)  # what no balance may hold is for the mapping to refuse
-    except (ValueError, RecursionError) as error:
-        raise DataError("the answer is no JSON", cause="file_unreadable") from error
+    said = loosely(body)  # what no balance may hold is for the mapping to refuse
     if not isinstance(said, dict) or "bankBalance" not in said:
         raise DataError("the answer holds no bankBalance", cause="file_unreadable")
     return code_of(said["account"]) if isinstance(said.get("account"), dict) else None

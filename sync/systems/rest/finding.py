@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from sync.errors import DataError
+from sync.strict_json import loosely
 from sync.systems.rest.paths import Each, Found
 from sync.wire_frames import Rows, decode, fields_seen, split
 from sync.wire_rows import excerpt
@@ -40,19 +41,6 @@ class Listed:
     def total(self) -> int:
         """How many records are wanted, broken ones included."""
         return len(self.found) + len(self.broken)
-
-
-def _whole(number: str) -> int | str:
-    """A number of more digits than any count has stays a text: Python refuses one of thousands."""
-    return int(number) if len(number) < 20 else number
-
-
-def loosely(text: bytes) -> Any:
-    """A JSON value with its numbers as text, NaN as nothing and of a twin key the last; None where it is none."""
-    try:
-        return json.loads(text, parse_float=str, parse_int=_whole, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
 
 
 def listed(body: bytes, way: tuple[str | Each, ...], *, lacking: bool, single: bool, root: bool) -> Listed:

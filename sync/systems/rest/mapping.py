@@ -16,8 +16,9 @@ from sync.declared.mapping import Speaker, Telling, fed
 from sync.declared.records import of_rows, raw
 from sync.declared.rules import condition
 from sync.ports import GONE_SCHEMA, Complete, Mapped, Page
+from sync.strict_json import loosely
 from sync.systems.rest.declaration import Application, RestStream
-from sync.systems.rest.finding import Listed, listed, loosely
+from sync.systems.rest.finding import Listed, listed
 from sync.systems.rest.paths import where
 from sync.systems.rest.values import texts
 from sync.wire_frames import Rows

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sync.errors import TransientError
+from sync.strict_json import loosely
 from sync.systems.rest.asking import Param
 from sync.systems.rest.declaration import RestStream
-from sync.systems.rest.finding import loosely
 from sync.systems.rest.mapping import Read
 from sync.systems.rest.pagings import HEADER, BodyCursor, HeaderCursor, LinkHeader, NextUrl, NoPaging, Offset, PageNumber, Paging
 from sync.systems.rest.paths import at

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sync.systems.rest.finding import loosely
+from sync.strict_json import loosely
 from sync.systems.rest.paths import Each, Found, steps
 
 _PLAIN = re.compile(r"[^.\[\]=\"'\s^@*][^.\[\]=\"']*")

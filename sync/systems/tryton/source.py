@@ -246,4 +246,4 @@ def _server_time(answer: Answer) -> datetime | None:
 def _ids(rows: Rows) -> list[int]:
     """The numbers of a page's records, also of those that are set apart: a page of broken records is no reason to stand still."""
     broken = [loosely(bytes(rows.raw[ordinal])) for ordinal in rows.broken]
-    return [row["id"] for row in (*rows.sound, *broken) if type(row.get("id")) is int]
+    return [row["id"] for row in (*rows.sound, *broken) if isinstance(row, dict) and type(row.get("id")) is int]
